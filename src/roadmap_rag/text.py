@@ -114,7 +114,7 @@ def terms(text: str) -> list[str]:
         word = word.removesuffix("'s").removesuffix("’s")
         if word in STOP_WORDS:
             continue
-        found.append(stem(word))
+        found.append(stem(word.replace("'", "").replace("’", "")))
         parts = [part for part in _PARTS.split(word) if part]
         if len(parts) > 1:
             found.extend(stem(part) for part in parts if part not in STOP_WORDS)

@@ -1,0 +1,565 @@
+"""The index: passages in Chroma (dense) and SQLite FTS5 (lexical), kept in generations that are never changed once they are current.
+
+    index/CURRENT                   the name of the generation that answers
+    index/generations/NAME/         chroma/, passages.sqlite (documents, passages, lexical index), manifest.json
+    index/cache/                    embeddings and the query encoder; outside the generations, never rebuilt
+    index/ingest.lock               one writer at a time
+
+A new generation starts as a copy of the current one, is changed, counted, and becomes current by one atomic rename of ``CURRENT``. Readers
+keep the generation that they opened; it is removed when nobody has it open. A name is never used twice, because Chroma keeps what it
+knows about a path. FTS5 is fed with our own terms, so that ``num_ctx``, ``bge-small`` and C++ are words; unlike an index in arrays it
+changes in place, so that one changed page costs that page. Without vectors in hand nothing is written: they are passed in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Self
+
+import numpy as np
+
+from roadmap_rag import chunk as chunking
+from roadmap_rag.domain import Chunk, Document, digest
+from roadmap_rag.errors import IndexMismatchError, IndexMissingError, LockedError, StorageError
+from roadmap_rag.files import write_atomically, writing
+from roadmap_rag.text import terms
+
+try:
+    import fcntl
+except ImportError:  # on Windows a folder in use cannot be removed anyway, which is what the lock is for
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT = 1
+"""Layout of a generation: another number means that it has to be built anew."""
+
+REBUILD = "roadmap-rag ingest --offline"
+_CHROMA_BATCH = 2_000
+_MARKS = 500
+_FIELD_WEIGHTS = (2.0, 2.0, 1.0)
+"""Weights of title, section and text in the lexical score."""
+
+_SCHEMA = """
+CREATE TABLE documents (
+    url TEXT PRIMARY KEY, id TEXT NOT NULL, title TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, fetched_at TEXT,
+    snapshot TEXT, topics TEXT NOT NULL, also TEXT NOT NULL, position INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE passages (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, url TEXT NOT NULL, place INTEGER NOT NULL, section TEXT NOT NULL,
+    start INTEGER NOT NULL, stop INTEGER NOT NULL, vector TEXT NOT NULL
+);
+CREATE INDEX passages_by_place ON passages (url, place);
+CREATE VIRTUAL TABLE lexical USING fts5 (title, section, body, tokenize = "unicode61 remove_diacritics 0 tokenchars '-_.+#&/'");
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """What makes two indexes comparable. Sizes are in tokens of the embedder."""
+
+    embedder: str
+    limit: int
+    overlap: int = 0
+    chunking: int = chunking.VERSION
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document of the index without its text. ``position`` is its place in roadmap order."""
+
+    url: str
+    id: str
+    title: str
+    kind: str
+    position: int
+    topics: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    fetched_at: str | None = None
+    snapshot: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A document to index; its text is loaded only when it has changed."""
+
+    document: StoredDocument
+    load: Callable[[], Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    generation: str
+    made_at: str
+    settings: IndexSettings
+    documents: int
+    chunks: int
+    dimensions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stored chunk; ``place`` counts the passages of its document from 0."""
+
+    row: int
+    chunk: Chunk
+    place: int
+    document: StoredDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did. ``generation`` is None when nothing had to change."""
+
+    generation: str | None
+    embedded: int
+    added: int
+    changed: int
+    removed: int
+    chunks: dict[str, int] = field(default_factory=dict)
+    """Passages by document, for the documents that were given."""
+
+
+Embed = Callable[[Sequence[str]], tuple["np.ndarray[Any, np.dtype[np.float32]]", int]]
+"""Vectors for texts, and how many of them the model had to compute."""
+
+
+class Generation:
+    """One generation, open for reading from several threads until closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = _read_manifest(folder)
+        self._guard = _hold(folder)
+        self._lock = threading.Lock()
+        self._passages = sqlite3.connect(f"{(folder / 'passages.sqlite').as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        self._passages.row_factory = sqlite3.Row
+        self._client: Any = None
+        self._collection: Any = None
+        self._documents: dict[str, StoredDocument] | None = None
+
+    def close(self) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+            self._passages.close()
+            if self._guard is not None:
+                self._guard.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def documents(self) -> dict[str, StoredDocument]:
+        """Every document without its text, by link, in roadmap order."""
+        if self._documents is None:
+            query = "SELECT url, id, title, kind, fetched_at, snapshot, topics, also, position FROM documents ORDER BY position, url"
+            with self._lock:
+                self._documents = {row["url"]: _stored(row) for row in self._passages.execute(query)}
+        return self._documents
+
+    def text(self, url: str) -> str | None:
+        """The stored text of a document, or None."""
+        with self._lock:
+            row = self._passages.execute("SELECT text FROM documents WHERE url = ?", (url,)).fetchone()
+        return None if row is None else str(row["text"])
+
+    def dense(self, vector: np.ndarray[Any, Any], k: int, urls: Collection[str] | None = None) -> list[tuple[int, float]]:
+        """The k nearest passages as (row, cosine similarity), best first; only those of ``urls`` when given."""
+        collection = self._open_collection()
+        k = min(k, self.manifest.chunks)
+        if k == 0 or (urls is not None and not urls):
+            return []
+        where = None if urls is None else {"url": {"$in": sorted(urls)}}
+        with self._lock:
+            found = collection.query(query_embeddings=vector[None, :], n_results=k, where=where, include=["distances"])
+        return [(int(name), 1.0 - distance) for name, distance in zip(found["ids"][0], found["distances"][0], strict=True)]
+
+    def lexical(self, words: Sequence[str], k: int, urls: Collection[str] | None = None) -> list[tuple[int, float]]:
+        """The k best passages by BM25 over title, section and text as (row, score), best first; passages without any word are left out."""
+        distinct = list(dict.fromkeys(words))
+        if not distinct or (urls is not None and not urls):
+            return []
+        match = " OR ".join(f'"{word}"' for word in distinct)
+        query = f"SELECT lexical.rowid, bm25(lexical, {', '.join(map(str, _FIELD_WEIGHTS))}) AS score FROM lexical"  # noqa: S608 -- constants
+        parameters: list[Any] = [match]
+        if urls is None:
+            query += " WHERE lexical MATCH ?"
+        else:
+            query += (
+                " JOIN passages ON passages.row = lexical.rowid WHERE lexical MATCH ? AND passages.url IN (SELECT value FROM json_each(?))"
+            )
+            parameters.append(json.dumps(sorted(urls)))
+        with self._lock:
+            rows = self._passages.execute(f"{query} ORDER BY score LIMIT ?", [*parameters, k]).fetchall()
+        return [(int(row[0]), -float(row[1])) for row in rows]
+
+    def passages(self, rows: Collection[int]) -> dict[int, Passage]:
+        """Passages with their texts, by row."""
+        return {passage.row: passage for passage in self._select("row", list(rows))}
+
+    def passages_of(self, url: str) -> list[Passage]:
+        """All passages of one document in order."""
+        return sorted(self._select("url", [url]), key=lambda passage: passage.place)
+
+    def _select(self, column: str, values: Sequence[Any]) -> Iterator[Passage]:
+        documents = self.documents()
+        for first in range(0, len(values), _MARKS):
+            part = values[first : first + _MARKS]
+            marks = ",".join("?" * len(part))
+            query = (
+                "SELECT p.*, substr(d.text, p.start + 1, p.stop - p.start) AS text FROM passages p JOIN documents d ON d.url = p.url "  # noqa: S608
+                f"WHERE p.{column} IN ({marks})"
+            )
+            with self._lock:
+                found = self._passages.execute(query, part).fetchall()
+            for row in found:
+                document = documents[row["url"]]
+                piece = Chunk(row["id"], row["url"], document.title, row["section"], row["start"], row["stop"], row["text"])
+                yield Passage(row["row"], piece, row["place"], document)
+
+    def _open_collection(self) -> Any:
+        with self._lock:
+            if self._collection is None:
+                self._client = _chroma(self.folder / "chroma")
+                self._collection = self._client.get_collection("passages", embedding_function=None)
+            return self._collection
+
+
+class Index:
+    """The folder ``index/``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cache = folder / "cache"
+
+    def current(self) -> str | None:
+        """The name of the generation that answers, or None before the first ingest."""
+        try:
+            name = (self.folder / "CURRENT").read_text("utf-8").strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"{self.folder / 'CURRENT'} cannot be read ({error.strerror}); change its permissions") from error
+        return name if (self.folder / "generations" / name / "manifest.json").exists() else None
+
+    def open(self, settings: IndexSettings | None = None) -> Generation:
+        """Open the current generation; refuse one that was made with other settings than those given."""
+        for _ in range(3):  # a generation may be removed between reading its name and opening it
+            name = self.current()
+            if name is None:
+                raise IndexMissingError("nothing is indexed yet; run: roadmap-rag ingest")
+            try:
+                generation = Generation(self.folder / "generations" / name)
+            except (FileNotFoundError, sqlite3.OperationalError):
+                continue
+            if settings is not None and generation.manifest.settings != settings:
+                made = generation.manifest.settings
+                generation.close()
+                raise IndexMismatchError(f"the index was made with {_difference(made, settings)}; rebuild it with: {REBUILD}")
+            return generation
+        raise StorageError(f"{self.folder} holds no readable generation; rebuild it with: {REBUILD}")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the one writer, or raise LockedError with the process id of the one there is. A dead process's lock is free."""
+        from filelock import FileLock, Timeout
+
+        holder = self.folder / "ingest.pid"
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / "ingest.lock", timeout=0)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                pid = int(_read_or(holder, "0") or 0)
+                raise LockedError(f"another ingest is running (process {pid}); wait for it, or end it", pid=pid) from error
+        try:
+            with writing(self.folder):
+                holder.write_text(str(os.getpid()), "utf-8")
+                self._sweep()
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def write(
+        self,
+        entries: Sequence[Entry],
+        *,
+        settings: IndexSettings,
+        token_spans: chunking.TokenSpans,
+        embed: Embed,
+        now: str,
+        remove: Callable[[str], bool] = lambda _: False,
+        progress: Callable[[int, int], None] = lambda _done, _all: None,
+    ) -> Written:
+        """Make the entries current. Documents that are not among them stay, unless ``remove(url)`` says otherwise.
+
+        Only changed documents are chunked, only passages whose embedded text changed are given to ``embed``. Raises StorageError when
+        the folder cannot be written; the generation that answers is then still the old one. Must be called under ``lock()``.
+        """
+        with writing(self.folder):
+            return self._write(entries, settings, token_spans, embed, now, remove, progress)
+
+    def _write(
+        self,
+        entries: Sequence[Entry],
+        settings: IndexSettings,
+        token_spans: chunking.TokenSpans,
+        embed: Embed,
+        now: str,
+        remove: Callable[[str], bool],
+        progress: Callable[[int, int], None],
+    ) -> Written:
+        old = self.current()
+        start = self.folder / "generations" / old if old else None
+        if start and _read_manifest(start).settings != settings:
+            start = None
+        stored = _stored_documents(start) if start else {}
+        changed = [entry for entry in entries if stored.get(entry.document.url) != entry.document]
+        leaving = [url for url in stored if remove(url)]
+        if start and not changed and not leaving:
+            return Written(None, 0, 0, 0, 0, _chunk_counts(start, entries))
+
+        name = f"{_number(old) + 1:05d}-{secrets.token_hex(3)}"
+        folder = self.folder / "generations" / name
+        try:
+            if start:
+                shutil.copytree(start, folder, ignore=shutil.ignore_patterns("manifest.json", "readers.lock"))
+            else:
+                folder.mkdir(parents=True)
+            with _Writer(folder) as writer:
+                for url in leaving:
+                    writer.forget(url)
+                embedded = 0
+                for number, entry in enumerate(changed):
+                    progress(number, len(changed))
+                    embedded += writer.replace(entry, settings, token_spans, embed)
+                progress(len(changed), len(changed))
+                chunks, dimensions = writer.count()
+                documents = writer.documents()
+            _write_manifest(folder, Manifest(name, now, settings, documents, chunks, dimensions))
+            self._switch(name)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._sweep()
+        new = sum(entry.document.url not in stored for entry in changed)
+        return Written(name, embedded, new, len(changed) - new, len(leaving), _chunk_counts(folder, entries))
+
+    def _switch(self, name: str) -> None:
+        write_atomically(self.folder / "CURRENT", name.encode())
+
+    def _sweep(self) -> None:
+        """Remove generations that are not current and that nobody has open, and files that a killed process left."""
+        keep = self.current()
+        generations = self.folder / "generations"
+        for folder in generations.iterdir() if generations.is_dir() else ():
+            if folder.name != keep and _unused(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+        for partial in self.folder.glob(".CURRENT.*.partial"):
+            partial.unlink(missing_ok=True)
+
+
+class _Writer:
+    """Changes one generation that nobody reads yet."""
+
+    def __init__(self, folder: Path) -> None:
+        fresh = not (folder / "passages.sqlite").exists()
+        self._passages = sqlite3.connect(folder / "passages.sqlite")
+        self._passages.row_factory = sqlite3.Row
+        self._passages.execute("PRAGMA synchronous=OFF")  # an unfinished generation is thrown away whole
+        if fresh:
+            self._passages.executescript(_SCHEMA)
+        self._client = _chroma(folder / "chroma")
+        configuration = {"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200}}
+        self._collection = self._client.get_or_create_collection("passages", embedding_function=None, configuration=configuration)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._passages.commit()
+        self._passages.close()
+        self._client.close()
+
+    def forget(self, url: str) -> None:
+        rows = [row["row"] for row in self._passages.execute("SELECT row FROM passages WHERE url = ?", (url,))]
+        self._delete(rows)
+        self._passages.execute("DELETE FROM documents WHERE url = ?", (url,))
+
+    def replace(self, entry: Entry, settings: IndexSettings, token_spans: chunking.TokenSpans, embed: Embed) -> int:
+        """Bring one document up to date; returns how many texts the model had to embed."""
+        document, about = entry.load(), entry.document
+        before = {row["id"]: row for row in self._passages.execute("SELECT * FROM passages WHERE url = ?", (document.url,))}
+        passages = chunking.chunk(document, token_spans, limit=settings.limit, overlap=settings.overlap)
+        self._passages.execute(
+            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                about.url,
+                about.id,
+                about.title,
+                about.kind,
+                document.text,
+                about.fetched_at,
+                about.snapshot,
+                json.dumps(about.topics),
+                json.dumps(about.also),
+                about.position,
+            ),
+        )
+        self._delete([row["row"] for name, row in before.items() if name not in {passage.id for passage in passages}])
+        texts = {passage.id: embedded_text(passage) for passage in passages}
+        fresh = [passage for passage in passages if passage.id not in before or before[passage.id]["vector"] != digest(texts[passage.id])]
+        vectors, computed = embed([texts[passage.id] for passage in fresh])
+        rows: list[int] = []
+        for place, passage in enumerate(passages):
+            values = (document.url, place, passage.section, passage.start, passage.end, digest(texts[passage.id]), passage.id)
+            if passage.id in before:
+                self._passages.execute(
+                    "UPDATE passages SET url = ?, place = ?, section = ?, start = ?, stop = ?, vector = ? WHERE id = ?", values
+                )
+            else:
+                self._passages.execute(
+                    "INSERT INTO passages (url, place, section, start, stop, vector, id) VALUES (?, ?, ?, ?, ?, ?, ?)", values
+                )
+        for passage in fresh:
+            row = self._passages.execute("SELECT row FROM passages WHERE id = ?", (passage.id,)).fetchone()["row"]
+            rows.append(row)
+            fields = [" ".join(terms(part)) for part in (passage.title, passage.section, passage.text)]
+            self._passages.execute("DELETE FROM lexical WHERE rowid = ?", (row,))
+            self._passages.execute("INSERT INTO lexical (rowid, title, section, body) VALUES (?, ?, ?, ?)", (row, *fields))
+        for first in range(0, len(rows), _CHROMA_BATCH):
+            last = first + _CHROMA_BATCH
+            names = [str(row) for row in rows[first:last]]
+            self._collection.upsert(ids=names, embeddings=vectors[first:last], metadatas=[{"url": document.url}] * len(names))
+        return computed
+
+    def count(self) -> tuple[int, int]:
+        """Passages and dimensions, after checking that all three stores hold the same number."""
+        passages = self._passages.execute("SELECT COUNT(*) FROM passages").fetchone()[0]
+        lexical = self._passages.execute("SELECT COUNT(*) FROM lexical").fetchone()[0]
+        dense = self._collection.count()
+        if not passages == lexical == dense:
+            raise StorageError(
+                f"the new index is incomplete ({passages} passages, {lexical} lexical, {dense} dense) and was thrown away; run: {REBUILD}"
+            )
+        sample = self._collection.get(limit=1, include=["embeddings"])["embeddings"] if passages else []
+        return passages, len(sample[0]) if len(sample) else 0
+
+    def documents(self) -> int:
+        return int(self._passages.execute("SELECT COUNT(*) FROM documents").fetchone()[0])
+
+    def _delete(self, rows: Sequence[int]) -> None:
+        for first in range(0, len(rows), _MARKS):
+            part = [(row,) for row in rows[first : first + _MARKS]]
+            self._passages.executemany("DELETE FROM passages WHERE row = ?", part)
+            self._passages.executemany("DELETE FROM lexical WHERE rowid = ?", part)
+            self._collection.delete(ids=[str(row) for (row,) in part])
+
+
+def embedded_text(passage: Chunk) -> str:
+    """What the embedder reads for a passage: the title and section line, then the text."""
+    return f"{chunking.heading_line(passage.title, passage.section)}\n{passage.text}"
+
+
+def _chroma(folder: Path) -> Any:
+    os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
+    import chromadb
+    from chromadb.config import Settings
+
+    return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+
+
+def _stored(row: Mapping[str, Any]) -> StoredDocument:
+    return StoredDocument(
+        row["url"],
+        row["id"],
+        row["title"],
+        row["kind"],
+        row["position"],
+        tuple(json.loads(row["topics"])),
+        tuple(json.loads(row["also"])),
+        row["fetched_at"],
+        row["snapshot"],
+    )
+
+
+def _stored_documents(folder: Path) -> dict[str, StoredDocument]:
+    with Generation(folder) as generation:
+        return dict(generation.documents())
+
+
+def _chunk_counts(folder: Path, entries: Sequence[Entry]) -> dict[str, int]:
+    with closing(sqlite3.connect(f"{(folder / 'passages.sqlite').as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        counts = dict(connection.execute("SELECT url, COUNT(*) FROM passages GROUP BY url").fetchall())
+    return {entry.document.url: counts.get(entry.document.url, 0) for entry in entries}
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        values = json.loads((folder / "manifest.json").read_text("utf-8"))
+        return Manifest(**{**values, "settings": IndexSettings(**values["settings"])})
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise IndexMismatchError(f"{folder / 'manifest.json'} cannot be read; rebuild the index with: {REBUILD}") from error
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    write_atomically(folder / "manifest.json", json.dumps(asdict(manifest), indent=1).encode())
+
+
+def _difference(made: IndexSettings, wanted: IndexSettings) -> str:
+    before, after = asdict(made), asdict(wanted)
+    return ", ".join(f"{key} {before[key]} (now {after[key]})" for key in before if before[key] != after[key])
+
+
+def _number(name: str | None) -> int:
+    digits = (name or "").partition("-")[0]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _hold(folder: Path) -> IO[str] | None:
+    """Mark a generation as open by this process, so that a writer leaves it in place."""
+    if fcntl is None:
+        return None
+    try:
+        guard = (folder / "readers.lock").open("a", encoding="utf-8")
+    except OSError:
+        return None  # a read-only folder: nobody can remove it either
+    with contextlib.suppress(OSError):
+        fcntl.flock(guard, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return guard
+
+
+def _unused(folder: Path) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        with (folder / "readers.lock").open("a", encoding="utf-8") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _read_or(path: Path, default: str) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError:
+        return default
