@@ -113,7 +113,7 @@ def markdown_to_html(text: str) -> str:
     """HTML of Markdown text, with ``tex`` elements for formulas; merge-conflict markers are dropped, both sides stay."""
     if re.search(r"^<{7} ", text, re.MULTILINE) and re.search(r"^>{7}", text, re.MULTILINE):
         text = CONFLICT.sub("", text)
-    return READER.render(text)
+    return str(READER.render(text))
 
 
 def _write(html: str) -> tuple[str, str]:

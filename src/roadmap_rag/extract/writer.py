@@ -124,7 +124,7 @@ def _is_block(element: Element) -> bool:
     if element.tag in BLOCKS:
         return True
     if element.tag == "tex":
-        return element.get("display") == "block"
+        return bool(element.get("display") == "block")
     return any(
         isinstance(inner.tag, str) and inner.tag in BLOCKS for inner in element.iter("p", "div", "ul", "ol", "pre", "table", *HEADINGS)
     )
