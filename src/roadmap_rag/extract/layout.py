@@ -236,7 +236,8 @@ class _Composer:
         if not self.title and self.title_style == line.style:
             return 1
         strong = self._is_strong(line)
-        if NAMED.match(text) and (strong or line.bold or text.isupper()):
+        in_print = line.style in self.heading_styles if self.heading_styles else strong
+        if NAMED.match(text) and (in_print or line.size > 1.1 * self.body_size or text.isupper()):
             return 2
         match = NUMBERED.match(text)
         if match and self._is_numbered_heading(line) and (line.style in self.heading_styles or not self.heading_styles or text.isupper()):

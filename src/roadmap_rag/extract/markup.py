@@ -33,6 +33,7 @@ FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?P<fields>.*?)\n(?:---|\.\.\.)[ \t]*(?
 FRONT_FIELD = re.compile(r"^(title|author|authors|date)[ \t]*:[ \t]*(\S.*)$", re.MULTILINE)
 CONFLICT = re.compile(r"^(?:<{7}|>{7}|\|{7})(?: .*)?$\n?|^={7}$\n?", re.MULTILINE)
 MDX_LINE = re.compile(r"^(?:import\s.+\sfrom\s+['\"].+|export\s+(?:const|default)\s.*)$\n?", re.MULTILINE)
+EMOJI_CODE = re.compile(r"^(#{1,6} +):[a-z][a-z0-9_+-]{1,30}: *", re.MULTILINE)
 INLINE_MATH = re.compile(r"\$\$(?P<display>[^$]+)\$\$|\$(?![\s\d,.]*\s)(?P<inline>[^$\n]*?[^\s$\\])\$(?!\d)")
 
 
@@ -113,18 +114,21 @@ def markdown_to_html(text: str) -> str:
     """HTML of Markdown text, with ``tex`` elements for formulas; merge-conflict markers are dropped, both sides stay."""
     if re.search(r"^<{7} ", text, re.MULTILINE) and re.search(r"^>{7}", text, re.MULTILINE):
         text = CONFLICT.sub("", text)
-    return str(READER.render(text))
+    return str(READER.render(EMOJI_CODE.sub(r"\1", text)))
 
 
 def _write(html: str) -> tuple[str, str]:
-    """The Markdown of an HTML fragment and its first level-one heading."""
+    """The Markdown of an HTML fragment and its title: the level-one heading that opens it or is its only one."""
     tree = parse(f"<html><body>{html}</body></html>")
     if tree is None:
         return "", ""
     mark_formulas(tree)
     drop_boilerplate(tree)
-    heading = next((text for element in tree.iter("h1", "h2") if (text := squeeze("".join(element.itertext())))), "")
-    return write_markdown(tree), heading
+    headings = [(element.tag, squeeze("".join(element.itertext()))) for element in tree.iter("h1", "h2", "h3")]
+    headings = [(tag, text) for tag, text in headings if text]
+    level_one = [text for tag, text in headings if tag == "h1"]
+    is_title = bool(level_one) and (headings[0][0] == "h1" or len(level_one) == 1)
+    return write_markdown(tree), level_one[0] if is_title else ""
 
 
 def read_markdown(text: str) -> Markup:

@@ -12,13 +12,12 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import lxml.html
 import trafilatura
 from lxml import etree
-from trafilatura.metadata import extract_metadata
 
+from roadmap_rag.extract.metadata import read_metadata
 from roadmap_rag.extract.writer import INVISIBLE, Element, squeeze, write_markdown
 
 logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # what it cannot read is reported by the caller, once
@@ -52,7 +51,6 @@ BOILERPLATE_NAMES = frozenset(
 HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 PERMALINK = re.compile(r"^[\s#¶§🔗]*$")
 TEX_DELIMITERS = re.compile(r"\\\((?P<inline>.+?)\\\)|\\\[(?P<display>.+?)\\\]", re.DOTALL)
-TITLE_NOISE = re.compile(r"^GitHub\s*-\s*|[·|]\s*GitHub$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,51 +84,26 @@ def read_webpage(html: str, url: str) -> Article | None:
         return None
     head_title = squeeze(tree.findtext(".//title") or "")
     visible = squeeze(" ".join(_visible_text(tree)))
-    has_password = bool(tree.xpath("//input[translate(@type, 'PASWORD', 'paswod') = 'password']")) or bool(
-        tree.xpath("//input[@type='password']")
-    )
-    title, author, published = _metadata(tree, url)
+    has_password = any((field.get("type") or "").lower() == "password" for field in tree.iter("input"))
+    metadata = read_metadata(tree, url)
     mark_formulas(tree)
     article = _locate(tree, url) if len(html) <= MAX_LOCATED else _landmark(tree)
-    first_heading = _first_heading(tree)
     drop_boilerplate(article)
     return Article(
         markdown=write_markdown(article),
-        title=_choose_title(title, first_heading, head_title),
+        title=metadata.title or _only_heading(article),
         head_title=head_title,
-        author=author,
-        published=published,
+        author=metadata.author,
+        published=metadata.published,
         visible=visible,
         has_password=has_password,
         cut=len(html) > MAX_LENGTH,
     )
 
 
-# --------------------------------------------------------------------------------------------------------------------- metadata
-
-
-def _metadata(tree: Element, url: str) -> tuple[str, str, str]:
-    """Title, author and date as the page's own metadata state them; a date is never guessed from the text."""
-    address = url if urlsplit(url).scheme in ("http", "https") else None
-    try:
-        found = extract_metadata(deepcopy(tree.find("head")) if False else deepcopy(tree), address, extensive=False)
-    except Exception:  # noqa: BLE001 -- a page with broken metadata is still a page
-        return "", "", ""
-    return squeeze(found.title or ""), squeeze(found.author or ""), found.date or ""
-
-
-def _first_heading(tree: Element) -> str:
-    headings = [squeeze("".join(heading.itertext())) for heading in tree.iter("h1")]
-    headings = [heading.strip("#¶ ") for heading in headings if heading.strip("#¶ ")]
+def _only_heading(article: Element) -> str:
+    headings = [heading for element in article.iter("h1") if (heading := squeeze("".join(element.itertext())).strip("#¶ "))]
     return headings[0] if len(headings) == 1 else ""
-
-
-def _choose_title(metadata: str, heading: str, head_title: str) -> str:
-    """The only level-one heading of a page is its title where the metadata agree or are silent."""
-    for candidate in (metadata, head_title):
-        if heading and heading.casefold() in candidate.casefold():
-            return heading
-    return TITLE_NOISE.sub("", metadata or head_title or heading).strip()
 
 
 def _visible_text(tree: Element) -> Iterator[str]:
