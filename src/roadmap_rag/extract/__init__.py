@@ -179,8 +179,10 @@ def _read_text(source: str, kind: Kind) -> markup.Markup:
 
 
 def _name_of(page: Page) -> str:
-    """The last part of the address, or the host."""
+    """The last part of the address, the repository of a README, or the host."""
     parts = urlsplit(page.url)
+    if re.search(r"/readme[^/]*$", parts.path, re.IGNORECASE):
+        return "/".join(unquote(parts.path).strip("/").split("/")[:2])
     return squeeze(unquote(posixpath.basename(parts.path.rstrip("/")))) or parts.netloc or page.url
 
 

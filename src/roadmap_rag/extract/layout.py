@@ -26,7 +26,8 @@ LONGEST_HEADING = 160
 
 NUMBERED = re.compile(r"^(?P<number>(?:[1-9]\d?|[A-Z])(?:\.\d{1,2}){0,3})\.?\s+(?P<name>[A-Z“\"(∆].*)$")
 NAMED = re.compile(
-    r"^(?:abstract|introduction|related works?|background|preliminaries|methods?|experiments?|results|discussions?|conclusions?|limitations|"
+    r"^(?:abstract|introduction|related works?|background|preliminaries|methods?|experiments?|results|discussions?|conclusions?|"
+    r"limitations|"
     r"acknowledge?ments?|references|bibliography|appendix(?: [A-Z])?|appendices|broader impacts?(?: statement)?|impact statement|"
     r"ethics statement|reproducibility statement|ethical considerations|contributions|author contributions|future work|"
     r"supplementary materials?)\.?$",

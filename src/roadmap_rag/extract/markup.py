@@ -168,7 +168,7 @@ def read_restructuredtext(text: str) -> Markup:
         "warning_stream": io.StringIO(),
     }
     parts = publish_parts(text, writer="html5", settings_overrides=settings)
-    markdown, heading = _write(re.sub(r'<aside class="system-message">.*?</aside>', "", parts["body"], flags=re.DOTALL))
+    markdown, heading = _write(re.sub(r'<aside class="system-message.*?</aside>', "", parts["body"], flags=re.DOTALL))
     return Markup(markdown, heading)
 
 

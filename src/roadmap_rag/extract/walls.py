@@ -1,4 +1,4 @@
-"""Recognises pages that are not the article: bot, cookie and login walls, pages that need a script, and soft 404s.
+"""Recognises pages that are not the article: bot, cookie and login walls, pages that need a script, previews, and soft 404s.
 
 Each of them is short. An article that discusses captchas, cookies or 404s is not, so length decides first.
 """
@@ -10,9 +10,10 @@ from typing import Literal, NamedTuple
 
 LONGEST_WALL = 1_500
 """Characters of text beyond which a page is taken for an article whatever it says."""
-
-NEXT_TO_NOTHING = 200
-"""Characters below which a page that asks for JavaScript has nothing else to say."""
+SHORT = 600
+"""Characters up to which a page with a password field, or that asks to sign in, is a login page and not an article with a form."""
+NEXT_TO_NOTHING = 100
+"""Characters below which the extracted text says nothing, and what the page shows besides it counts."""
 
 
 class Wall(NamedTuple):
@@ -22,53 +23,87 @@ class Wall(NamedTuple):
     reason: str
 
 
-BOT_TITLE = re.compile(
-    r"^(?:just a moment|attention required|access denied|access to this page has been denied|are you (?:a )?(?:human|robot)|robot check|"
-    r"security check|pardon our interruption|vercel security checkpoint|making sure you(?:'|’)?re not a bot|ddos-guard|one moment, please|"
-    r"checking your browser|please wait\W*$|verify(?:ing)? you are (?:a )?human|bot verification|human verification|you have been blocked|"
-    r"request (?:rejected|blocked)|403 forbidden|forbidden\W*$|too many requests|429\b)",
-    re.IGNORECASE,
+def _any(*patterns: str, at_start: bool = False) -> re.Pattern[str]:
+    return re.compile((r"^(?:" if at_start else r"(?:") + "|".join(patterns) + ")", re.IGNORECASE)
+
+
+BOT_TITLE = _any(
+    r"just a moment",
+    r"attention required",
+    r"access (?:denied|to this page has been denied)",
+    r"are you (?:a )?(?:human|robot)",
+    r"(?:robot|security) check\b",
+    r"(?:bot|human) verification",
+    r"vercel security checkpoint",
+    r"pardon our interruption",
+    r"making sure you're not a bot",
+    r"ddos-guard",
+    r"one moment, please",
+    r"checking your browser",
+    r"please wait\W*$",
+    r"verify(?:ing)? (?:that )?you are (?:a )?human",
+    r"you have been blocked",
+    r"request (?:rejected|blocked)",
+    r"(?:403 |error 403\W*)?forbidden\W*$",
+    r"too many requests|429\b",
+    at_start=True,
 )
-BOT_MARKUP = re.compile(
-    r"/cdn-cgi/challenge-platform|cf-browser-verification|cf_chl_opt|cf-turnstile|id=\"challenge-form\"|px-captcha|_Incapsula_Resource|"
-    r"captcha-delivery\.com|anubis_challenge|awsWafCookieDomainList|/_sec/cp_challenge|class=\"(?:g|h)-?(?:re)?captcha",
-    re.IGNORECASE,
+BOT_TEXT = _any(
+    r"verify(?:ing)? (?:that )?you are (?:a )?human",
+    r"prove (?:that )?you(?:'re| are) (?:not a robot|human)",
+    r"\bi'm not a robot",
+    r"unusual traffic from your",
+    r"complete the (?:captcha|security check)",
+    r"checking (?:your browser before|if the site connection is secure)",
+    r"enable javascript and cookies to continue",
+    r"you have been blocked",
+    r"are you a robot\?",
+    r"press (?:&|and) hold to confirm",
 )
-BOT_TEXT = re.compile(
-    r"\b(?:verify(?:ing)? (?:that )?you are (?:a )?human|prove you(?:'|’)?re (?:not a robot|human)|i(?:'|’)?m not a robot|unusual traffic from your|"
-    r"complete the (?:captcha|security check)|checking (?:your browser|if the site connection is secure)|automated (?:access|requests|queries)|"
-    r"enable javascript and cookies to continue|you have been blocked|are you a robot|press (?:&|and) hold to confirm)",
-    re.IGNORECASE,
+BOT_MARKUP = _any(
+    r"/cdn-cgi/challenge-platform",
+    r"cf-browser-verification|cf_chl_opt|cf-turnstile",
+    r"id=\"challenge-form\"",
+    r"px-captcha",
+    r"_Incapsula_Resource",
+    r"captcha-delivery\.com",
+    r"anubis_challenge",
+    r"awsWafCookieDomainList",
+    r"/_sec/cp_challenge",
 )
-LOGIN_PATH = re.compile(
-    r"/(?:accounts?/)?(?:log-?in|sign-?in|signup|sso|oauth2?|authorize|authwall|session/new|users/sign_in|ServiceLogin)(?:[/?.]|$)",
-    re.IGNORECASE,
+LOGIN_PATH = _any(
+    r"/(?:accounts?/)?(?:log-?in|sign-?in|sign-?up|sso|oauth2?|authorize|authwall|session/new|users/sign_in|servicelogin)(?:[/?.#]|$)"
 )
-LOGIN_TITLE = re.compile(r"^(?:log ?in|sign ?in|sign ?up|authentication required)\b|\b(?:log ?in|sign ?in)\s*$", re.IGNORECASE)
-LOGIN_TEXT = re.compile(
-    r"\b(?:(?:log|sign) ?in (?:to (?:continue|view|read|see|access|your account)|or (?:sign up|create)|required)|"
-    r"(?:must|need to|have to|please) (?:be logged in|be signed in|log ?in|sign ?in|create an account)|join (?:now )?to (?:view|see|read))",
-    re.IGNORECASE,
+LOGIN_TITLE = _any(r"^(?:log ?in|sign ?in|sign ?up|authentication required)\b", r"[|·–—-]\s*(?:log ?in|sign ?in)$")
+LOGIN_TEXT = _any(
+    r"\b(?:log|sign) ?in to (?:continue|view|read|see|access|your account)",
+    r"\b(?:log|sign) ?in (?:or (?:sign up|create)|required)",
+    r"\b(?:must|need to|have to|please) (?:be (?:logged|signed) in|(?:log|sign) ?in|create an account)",
+    r"\bjoin (?:now )?to (?:view|see|read)",
 )
-PAYWALL = re.compile(
-    r"\b(?:this (?:post|article|story|content|page) is (?:for|only for|available to) (?:paid |paying )?(?:subscribers|members)|member-only (?:story|content)|"
-    r"subscribe to (?:continue|keep) reading|become a (?:paid )?(?:member|subscriber) to (?:read|continue))",
-    re.IGNORECASE,
+PREVIEW = _any(
+    r"this (?:post|article|story|content|page) is (?:for|only for|available to) (?:paid |paying )?(?:subscribers|members)",
+    r"member-only (?:story|content)",
+    r"subscribe to (?:continue|keep) reading",
+    r"become a (?:paid )?(?:member|subscriber) to (?:read|continue)",
 )
-COOKIE = re.compile(r"\b(?:cookies?|consent|tracking technolog|personali[sz]ed ads|privacy (?:policy|choices|settings))", re.IGNORECASE)
-COOKIE_ASK = re.compile(r"\b(?:accept|reject|agree|allow|manage|enable|we (?:and our partners )?use|consent)\b", re.IGNORECASE)
-SCRIPT = re.compile(
-    r"\b(?:(?:enable|turn on|activate|allow|requires?|needs?|without) java ?script|java ?script (?:is|must be|has to be|seems to be) "
-    r"(?:required|disabled|enabled|turned (?:on|off)|not (?:enabled|available|supported))|browser (?:does not|doesn't) support java ?script)",
-    re.IGNORECASE,
+COOKIE = _any(r"\bcookies?\b", r"\bconsent\b", r"tracking technolog", r"personali[sz]ed ads", r"privacy (?:policy|choices|settings)")
+COOKIE_ASK = _any(r"\b(?:accept|reject|agree|allow|manage|enable|consent)\b", r"\bwe (?:and our partners )?use\b")
+SCRIPT = _any(
+    r"\b(?:enable|turn on|activate|allow|requires?|needs?|without) java ?script",
+    r"\bjava ?script (?:is|must be|has to be|seems to be) (?:required|disabled|enabled|turned (?:on|off)|not (?:enabled|available|supported))",
+    r"browser (?:does not|doesn't) support java ?script",
 )
-MISSING = re.compile(
-    r"^(?:error\s*)?(?:404|410)\b|\b404\s*[-–—:|]?\s*(?:error|not found|page)|\b(?:page|file|article|site|repository|document|post|content|url)\b[^.]{0,40}"
-    r"\b(?:not (?:be )?found|(?:does not|doesn(?:'|’)?t|no longer) exists?|(?:is )?no longer available|has been (?:removed|deleted)|(?:is )?gone|"
-    r"could(?: not|n(?:'|’)?t) be found|can(?:not|(?:'|’)?t) be found|isn(?:'|’)?t here)|^(?:not found|nothing (?:was )?found)\b|"
-    r"(?:couldn(?:'|’)?t|could not|can(?:'|’)?t|cannot) find (?:that|this|the) page",
-    re.IGNORECASE,
+MISSING = _any(
+    r"^(?:error\W*)?(?:404|410)\b",
+    r"\b404\W*(?:error|not found|page)",
+    r"^not found\b",
+    r"\b(?:page|file|article|site|repository|document|post|content|url)\b[^.]{0,40}\bnot (?:be )?found",
+    r"\b(?:page|file|article|site|repository|document|post|content|url)\b[^.]{0,40}\b(?:doesn't|does not|no longer) exists?",
+    r"\b(?:page|file|article|site|repository|document|post|content|url)\b[^.]{0,40}\b(?:no longer available|has been (?:removed|deleted)|isn't here)",
+    r"(?:couldn't|could not|can't|cannot) find (?:that|this|the) page",
 )
+EMPTY_APP = re.compile(r"<div id=[\"']?(?:root|app|__next|__nuxt)[\"']?[^>]*>\s*</div>", re.IGNORECASE)
 
 
 def recognise_wall(*, html: str, head_title: str, text: str, visible: str, url: str, fetched_url: str, has_password: bool) -> Wall | None:
@@ -76,36 +111,26 @@ def recognise_wall(*, html: str, head_title: str, text: str, visible: str, url: 
 
     ``text`` is the extracted article, ``visible`` everything the page shows, ``html`` its source.
     """
-    body = re.sub(r"^#+ .*$", "", text, flags=re.MULTILINE)
+    text, visible, head_title = (part.replace("’", "'") for part in (text, visible, head_title))
+    body = re.sub(r"^#+ .*$", "", text, flags=re.MULTILINE).strip()
     if len(body) > LONGEST_WALL:
         return None
     first_line = text.lstrip("# ").split("\n", 1)[0]
-    shown = visible if len(visible) <= 2 * LONGEST_WALL else text
-    if MISSING.search(head_title) or MISSING.search(first_line) or (len(body) < NEXT_TO_NOTHING and MISSING.search(shown[:500])):
-        return Wall("missing", f"a page that says it is not there ({head_title or first_line})")
-    if BOT_TITLE.search(head_title) or BOT_TEXT.search(shown) or (BOT_MARKUP.search(html) and len(body) < NEXT_TO_NOTHING):
+    says = visible[:LONGEST_WALL] if len(body) < NEXT_TO_NOTHING else text
+    if MISSING.search(head_title) or MISSING.search(first_line) or (len(body) < NEXT_TO_NOTHING and MISSING.search(says)):
+        return Wall("missing", f'the page says that it is not there: "{head_title or first_line}"')
+    whole = visible if len(visible) <= LONGEST_WALL else says
+    if BOT_TITLE.search(head_title) or BOT_TEXT.search(whole) or (BOT_MARKUP.search(html) and len(body) < NEXT_TO_NOTHING):
         return Wall("blocked", "a bot check instead of the page")
-    redirected_to_login = LOGIN_PATH.search(fetched_url) is not None and LOGIN_PATH.search(url) is None
-    if (
-        redirected_to_login
-        or LOGIN_TITLE.search(head_title)
-        or (LOGIN_TEXT.search(shown) and (has_password or len(body) < 600))
-        or (has_password and len(body) < 600)
-    ):
+    sent_to_login = LOGIN_PATH.search(fetched_url) is not None and LOGIN_PATH.search(url) is None
+    asks_login = len(body) < SHORT and (has_password or LOGIN_TEXT.search(says) is not None)
+    if sent_to_login or asks_login or LOGIN_TITLE.search(head_title):
         return Wall("blocked", "a login page instead of the page")
-    if PAYWALL.search(shown):
+    if PREVIEW.search(says):
         return Wall("blocked", "only a preview: the rest is for subscribers")
-    if _is_cookie_wall(text):
+    if _is_cookie_wall(says):
         return Wall("blocked", "a cookie wall instead of the page")
-    if SCRIPT.search(shown) and len(SCRIPT.sub("", body)) < 2 * NEXT_TO_NOTHING:
-        return Wall("blocked", "the page shows its text only with JavaScript")
-    if (
-        len(visible) < NEXT_TO_NOTHING
-        and re.search(r"<script\b", html, re.IGNORECASE)
-        and re.search(r"<noscript\b[^>]*>[^<]*java ?script", html, re.IGNORECASE)
-    ):
-        return Wall("blocked", "the page shows its text only with JavaScript")
-    if len(visible) < 50 and re.search(r"<div id=[\"']?(?:root|app|__next|__nuxt)\b[^>]*>\s*</div>", html, re.IGNORECASE):
+    if (SCRIPT.search(says) and len(body) < SHORT) or (len(visible) < NEXT_TO_NOTHING and EMPTY_APP.search(html)):
         return Wall("blocked", "the page shows its text only with JavaScript")
     return None
 

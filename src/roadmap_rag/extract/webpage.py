@@ -28,6 +28,10 @@ MAX_LOCATED = 3_000_000
 MAX_LENGTH = 8_000_000
 """Characters of HTML that are parsed at all; the archived articles have at most 210,000."""
 SHARE_OF_VOTES = 0.9
+SHORT_PARAGRAPH = 200
+"""Characters; a longer one is prose, not a label."""
+MAX_PREAMBLE = 300
+"""Characters above the title that are taken for a banner; an abstract has more."""
 
 LANDMARKS = (
     "self::article or self::main or @role='main' or @itemprop='articleBody' or contains(concat(' ', @class, ' '), ' markdown-body ')"
@@ -89,6 +93,7 @@ def read_webpage(html: str, url: str) -> Article | None:
     mark_formulas(tree)
     article = _locate(tree, url) if len(html) <= MAX_LOCATED else _landmark(tree)
     drop_boilerplate(article)
+    _drop_preamble(article)
     return Article(
         markdown=write_markdown(article),
         title=metadata.title or _only_heading(article),
@@ -227,7 +232,38 @@ def _locate(tree: Element, url: str) -> Element:
     while (child := next((child for child in holder if votes.get(child, 0) >= SHARE_OF_VOTES * total), None)) is not None:
         holder = child
     landmarks = holder.xpath(f"ancestor-or-self::*[{LANDMARKS}]")
-    return landmarks[-1] if landmarks else holder
+    if landmarks:
+        return landmarks[-1]
+    return holder.getparent() if holder is not top and _has_sections_beside(holder) else holder
+
+
+def _has_sections_beside(element: Element) -> bool:
+    """Whether a sibling that is built alike holds paragraphs too: then the article is what holds them both."""
+    return any(
+        sibling.tag == element.tag and sibling.get("class") == element.get("class")
+        for sibling in (*element.itersiblings(), *element.itersiblings(preceding=True))
+        if isinstance(sibling.tag, str) and any(len("".join(paragraph.itertext())) > SHORT_PARAGRAPH for paragraph in sibling.iter("p"))
+    )
+
+
+def _drop_preamble(root: Element) -> None:
+    """Takes away the little that stands above the only level-one heading: banners, breadcrumbs, dates."""
+    headings = list(root.iter("h1"))
+    if len(headings) != 1 or headings[0] is root:
+        return
+    above: list[Element] = []
+    texts: list[str] = []
+    for holder in (headings[0], *headings[0].iterancestors()):
+        if holder is root:
+            break
+        texts.append(holder.getparent().text or "")
+        for sibling in holder.itersiblings(preceding=True):
+            above.append(sibling)
+            texts.append("".join(sibling.itertext()) + (sibling.tail or ""))
+    if len(squeeze(" ".join(texts))) > MAX_PREAMBLE or any(True for element in above for _ in element.iter("h2", "h3", "pre", "table")):
+        return
+    for element in above:
+        element.getparent().remove(element)
 
 
 def drop_boilerplate(root: Element) -> None:

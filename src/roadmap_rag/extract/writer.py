@@ -40,6 +40,7 @@ INVISIBLE = re.compile(
 
 SPACES = re.compile(r"[ \t\r\n\f\v\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 HTML_TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9-]*(?:\s[^<>`\n]*)?/?>|<!--")
+ADMONITION = re.compile(r"^\[!(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*")
 LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight-source|highlight|brush:?)[-\s]([A-Za-z0-9+#_.-]+)")
 LANGUAGE_NAMES = frozenset(
     "bash c cmake cpp csharp css cuda diff dockerfile go html http ini java javascript js json jsx julia kotlin latex lua makefile "
@@ -110,7 +111,7 @@ def _blocks(element: Element, depth: int) -> Iterator[str]:
 
 
 def _paragraph(run: list[str]) -> Iterator[str]:
-    text = _tidy("".join(run))
+    text = ADMONITION.sub(lambda match: f"{match.group(1).capitalize()}: ", _tidy("".join(run)))
     if text:
         yield re.sub(r"^(?=#{1,6}(?:\s|$)|```|~~~)", r"\\", text, flags=re.MULTILINE)
 
@@ -140,7 +141,11 @@ def _block(element: Element, depth: int) -> Iterator[str]:
     elif tag == "tex":
         yield f"$$\n{element.text.strip()}\n$$"
     elif tag in ("ul", "ol", "menu", "dir"):
-        if items := _list(element, depth):
+        if any(True for _ in element.iter(*HEADINGS)):  # a list of posts or cards: its headings are headings
+            for item in element:
+                if isinstance(item.tag, str) and item.tag not in SKIPPED:
+                    yield from _blocks(item, depth + 1)
+        elif items := _list(element, depth):
             yield items
     elif tag == "dl":
         yield from _definitions(element, depth)
@@ -285,7 +290,7 @@ def _inline(element: Element, depth: int) -> str:
         return "\n"
     if tag == "tex":
         return f"${element.text.strip()}$"
-    if tag in CODE:
+    if tag in CODE or (tag == "span" and "literal" in (element.get("class") or "").split()):  # the latter is how docutils marks code
         return _code_span("".join(element.itertext()))
     content = _inline_content(element, depth)
     if tag == "sup" and content.strip() and element.find(".//a") is None and not content.strip().startswith("["):
