@@ -534,11 +534,11 @@ Labs for Neural networks: A network from scratch.
 
 ## Readings
 
-Readings for Neural networks: the roadmap links to none.
+Readings for Neural networks: none; the roadmap has no links for it.
 
 ## In the learning paths
 
-In the path The long way, Neural networks stands in part 1, The ground, section 1, Networks first, with difficulty Intermediate and \
+In the path The long way, Neural networks stands in part 1 (The ground), section 1 (Networks first), with difficulty Intermediate and \
 prerequisites Calculus.
 """
     )
@@ -547,25 +547,27 @@ prerequisites Calculus.
 def test_the_document_of_a_path_and_of_a_part(small: Roadmap) -> None:
     texts = {document.url: document.text for document in documents(small)}
     for sentence in (
-        "The path The long way has 2 parts, in this order: part 1, The ground; and the part Extras.",
+        "The path The long way has 2 parts, in this order: part 1 (The ground) and the part “Extras”.",
         "Topics of the path The long way, in its order: Mathematics, Neural networks and Transformers.",
-        "Difficulty of part 1, The ground of The long way: Beginner to Intermediate.",
+        "Difficulty of part 1 (The ground) of The long way: Beginner to Intermediate.",
         "Prerequisites of the path The long way, from its entry test: Python (Programming) at 4 of 5.",
         "Set-up for the path The long way: Python 3.11 and Docker.",
         "Labs of the path The long way: 1 lab, listed part by part.",
-        "Readings for the path The long way: “Vectors” (video), “Llama 2” (paper) and “Chat” (community).",
+        "Readings for the path The long way: 3 links, listed part by part.",
     ):
         assert sentence in texts["roadmap:long-way"]
     for sentence in (
-        "Part 1, The ground of The long way is part 1 of 2 of that path; it comes first, before the part Extras.",
-        "Outcome of part 1, The ground of The long way: A working network.",
-        "- Topics of section 1, Networks first: Mathematics and Neural networks.",
-        "Difficulty of section 1, Networks first: Intermediate.",
-        "Prerequisites of section 1, Networks first: Calculus.",
-        "Labs of section 1, Networks first: A network from scratch.",
+        "Part 1 (The ground) of The long way is part 1 of 2 of that path; it comes first, before the part “Extras”.",
+        "Outcome of part 1 (The ground) of The long way: A working network.",
+        "- Topics of section 1 (Networks first): Mathematics and Neural networks.",
+        "Difficulty of section 1 (Networks first): Intermediate.",
+        "Prerequisites of section 1 (Networks first): Calculus.",
+        "Labs of section 1 (Networks first): A network from scratch.",
     ):
         assert sentence in texts["roadmap:long-way/part-1"]
-    assert "The part Extras of The long way is optional." in texts["roadmap:long-way/extra"]
+    assert "The part “Extras” of The long way is optional." in texts["roadmap:long-way/extra"]
+    assert "Readings for the topics of the section “Attention”: “Vectors” (video) and “Llama 2” (paper)." in texts["roadmap:long-way/extra"]
+    assert "- Community “Chat”: https://example.org/chat" in texts["roadmap:long-way"]
     assert "linked as “Llama 3”" in texts["roadmap:transformers"]
     assert "Everything to study before Transformers, in order: Mathematics and Neural networks." in texts["roadmap:transformers"]
 
@@ -597,6 +599,23 @@ def test_every_link_of_the_seeds_is_a_resource_but_the_images(real: Roadmap) -> 
     images.discard("")
     assert (len(found), len(images)) == (226, 24)
     assert {source.url for source in real.sources()} == found - images
+
+
+@pytest.mark.skipif(not SEEDS.is_dir(), reason="the seed documents (../shared/seeds) are not here")
+def test_each_section_of_the_long_path_has_the_labs_level_and_prerequisites_of_its_document(real: Roadmap) -> None:
+    path = real.path("zero-to-hero")
+    chapters = re.split(r"^## (?=\d+\. )", (SEEDS / path.source).read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    sections = [section for part in path.parts for section in part.sections]
+    texts = "\n".join(document.text for document in documents(real))
+    assert len(chapters) == len(sections) == 22
+    for chapter, section in zip(chapters, sections, strict=True):
+        number, title = re.match(r"(\d+)\. (.*)", chapter).groups()  # type: ignore[union-attr]
+        level, prerequisites = re.search(r"Difficulty:\*\* (.*?) \|.*Prerequisites:\*\* (.*)", chapter).groups()  # type: ignore[union-attr]
+        assert (section.number, section.title, section.level) == (int(number), title.strip(), level)
+        assert ", ".join(section.prerequisites) == prerequisites.strip()
+        held = {lab.title for topic in section.topics for lab in real.topic(topic).labs if lab.path == path.id}
+        assert held == set(re.findall(r"^\*\*\d+\. (.*?)\*\*$", chapter, flags=re.MULTILINE)), title
+        assert f"Labs of section {number} ({title.strip()}): " in texts
 
 
 @pytest.mark.skipif(not SEEDS.is_dir(), reason="the seed documents (../shared/seeds) are not here")

@@ -101,11 +101,17 @@ def _concepts(topic: Topic) -> list[str]:
 
 
 def _labs(roadmap: Roadmap, topic: Topic) -> list[str]:
-    if not topic.labs:
-        return [f"Labs for {topic.title}: none of the learning paths has one."]
     titles = {path.id: path.title for path in roadmap.paths}
+    own = {lab.title for lab in topic.labs}
     lines = [f"Labs for {topic.title}: {_listed([lab.title for lab in topic.labs])}."]
-    return lines + [f"- Lab “{lab.title}”, from {titles.get(lab.path, lab.path)}: {_ended(lab.goal)}" for lab in topic.labs]
+    if not own:
+        lines = [f"Labs for {topic.title}: none of the learning paths has one for this very topic."]
+    lines += [f"- Lab “{lab.title}”, from {titles[lab.path]}: {_ended(lab.goal)}" for lab in topic.labs]
+    for path, _, section in roadmap.places(topic.id):
+        together = _section_labs(roadmap, section, path)
+        if not own.issuperset(together):
+            lines.append(f"All labs of {_section(section)} of {path.title}, where {topic.title} stands: {_listed(together)}.")
+    return lines
 
 
 def _place(topic: Topic, path: Path, part: Part, section: Section) -> str:
@@ -139,9 +145,18 @@ def _path_document(roadmap: Roadmap, path: Path) -> Document:
             "Labs",
             [f"Labs of the path {title}: {_count(labs, 'lab')}, listed part by part." if labs else f"Labs of the path {title}: none."],
         ),
-        ("Readings", _readings(f"the path {title}", _readings_of(roadmap, taught, path) + path.resources, described=path.resources)),
+        ("Readings", _path_readings(path, _readings_of(roadmap, taught, path))),
     ]
     return _document(path.id, title, title, blocks)
+
+
+def _path_readings(path: Path, taught: Sequence[Resource]) -> list[str]:
+    links = {each.url for each in (*taught, *path.resources)}
+    if not links:
+        return [f"Readings for the path {path.title}: none; that path has no links."]
+    count = f"Readings for the path {path.title}: {_count(list(links), 'link')}"
+    count += ", listed part by part." if taught else "."
+    return [count, *map(_reading, path.resources)]
 
 
 def _entry(path: Path) -> list[str]:
@@ -164,18 +179,22 @@ def _part_document(roadmap: Roadmap, path: Path, index: int) -> Document:
     about += [f"Focus of {title}: {_ended(part.focus)}"] if part.focus else []
     about += [f"Outcome of {title}: {_ended(part.outcome)}"] if part.outcome else []
     sections = part.sections
-    taught = list(dict.fromkeys(topic for section in sections for topic in section.topics))
     labs = [f"Labs of {_section(section)}: {_listed(found)}." for section in sections if (found := _section_labs(roadmap, section, path))]
+    readings = [
+        f"Readings for the topics of {_section(section)}: {_named(linked)}."
+        for section in sections
+        if (linked := _readings_of(roadmap, section.topics, path))
+    ]
     levels = [f"Difficulty of {title}: {part.level or 'it states none'}."]
     levels += [f"Difficulty of {_section(section)}: {section.level}." for section in sections if section.level]
     needs = [f"Prerequisites of {_section(each)}: {_listed(each.prerequisites)}." for each in sections if each.prerequisites]
     blocks = [
         ("", about),
-        ("Sections", _sections(roadmap, title, sections)),
+        ("Part and sections", _sections(roadmap, title, sections)),
         ("Difficulty", levels),
         ("Prerequisites", needs or [f"Prerequisites of {title}: its sections state none."]),
         ("Labs", labs or [f"Labs of {title}: none."]),
-        ("Readings", _readings(title, _readings_of(roadmap, taught, path), described=())),
+        ("Readings", readings or [f"Readings for {title}: none; that part has no links."]),
     ]
     return _document(f"{path.id}/{part.id}", f"{path.title}, {name}", f"{name[0].upper()}{name[1:]}", blocks)
 
@@ -204,19 +223,23 @@ def _readings_of(roadmap: Roadmap, topic_ids: Iterable[str], path: Path) -> tupl
 # ----------------------------------------------------------------------------------------------------------------------- phrases
 
 
-def _readings(title: str, resources: Sequence[Resource], described: Sequence[Resource] | None = None) -> list[str]:
-    """What there is to read: all titles in one sentence, then a line for each of ``described`` (all of them unless given)."""
+def _readings(title: str, resources: Sequence[Resource]) -> list[str]:
+    """What there is to read: all titles in one sentence, then a line for each."""
     if not resources:
-        return [f"Readings for {title}: the roadmap links to none."]
-    names = _listed([f"“{each.title}” ({each.kind})" if each.kind != OWN_LINK else each.url for each in resources])
-    lines = [f"Readings for {title}: {names}."]
-    for each in resources if described is None else described:
-        origin = f" by {each.author}" if each.author else ""
-        origin += f", {each.provider}" if each.provider and each.provider != each.author else ""
-        label = f", linked as “{each.called}”" if each.called else ""
-        reason = f": {_ended(each.why)}" if each.why else ("" if each.kind != OWN_LINK else ": a link of your own.")
-        lines.append(f"- {each.kind.capitalize()} “{each.title}”{origin}{label}{reason} {each.url}")
-    return lines
+        return [f"Readings for {title}: none; the roadmap has no links for it."]
+    return [f"Readings for {title}: {_named(resources)}.", *map(_reading, resources)]
+
+
+def _named(resources: Iterable[Resource]) -> str:
+    return _listed([f"“{each.title}” ({each.kind})" for each in resources])
+
+
+def _reading(resource: Resource) -> str:
+    origin = f" by {resource.author}" if resource.author else ""
+    origin += f", {resource.provider}" if resource.provider and resource.provider != resource.author else ""
+    label = f", linked as “{resource.called}”" if resource.called else ""
+    reason = " a link of your own." if resource.kind == OWN_LINK else f" {_ended(resource.why)}" if resource.why else ""
+    return f"- {resource.kind.capitalize()} “{resource.title}”{origin}{label}:{reason} {resource.url}"
 
 
 def _between(names: Sequence[str], index: int) -> str:
@@ -231,11 +254,11 @@ def _between(names: Sequence[str], index: int) -> str:
 
 
 def _name(part: Part) -> str:
-    return f"part {part.number}, {part.title}" if part.number is not None else f"the part {part.title}"
+    return f"part {part.number} ({part.title})" if part.number is not None else f"the part “{part.title}”"
 
 
 def _section(section: Section) -> str:
-    return f"section {section.number}, {section.title}" if section.number is not None else f"the section {section.title}"
+    return f"section {section.number} ({section.title})" if section.number is not None else f"the section “{section.title}”"
 
 
 def _titles(roadmap: Roadmap, topic_ids: Iterable[str]) -> str:
@@ -247,8 +270,8 @@ def _count(entries: Sequence[object], noun: str) -> str:
 
 
 def _listed(entries: Sequence[str]) -> str:
-    """Entries as running text; with semicolons when an entry has a comma of its own."""
-    separator = "; " if any("," in entry for entry in entries) else ", "
+    """Entries as running text; with semicolons when an entry has a comma or an "and" of its own."""
+    separator = "; " if any("," in entry or " and " in entry for entry in entries) else ", "
     if len(entries) < 2:
         return "".join(entries)
     return separator.join(entries[:-1]) + (" and " if separator == ", " else "; and ") + entries[-1]
