@@ -1,0 +1,193 @@
+"""Settings, read once, and the functions that build the objects from them. The only place that knows all parts."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import platformdirs
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from roadmap_rag import __version__
+from roadmap_rag.corpus import Corpus
+from roadmap_rag.encoders import DEFAULT_EMBEDDER, LocalEncoder
+from roadmap_rag.errors import SettingsError
+from roadmap_rag.index import Index, IndexSettings
+from roadmap_rag.roadmap import Roadmap, load_roadmap
+
+if TYPE_CHECKING:
+    from roadmap_rag.fetch import WebFetcher
+    from roadmap_rag.ingest import Ingestor, Progress
+
+SETTINGS_FILE = "roadmap-rag.toml"
+CONTACT = "https://github.com/roadmap-rag/roadmap-rag"
+
+
+class Config(BaseSettings):
+    """Everything that can be set: in ``roadmap-rag.toml``, by ``ROADMAP_RAG_NAME`` variables, or by flags, later ones first."""
+
+    model_config = SettingsConfigDict(env_prefix="ROADMAP_RAG_", extra="forbid", frozen=True)
+
+    model: str = Field("", description="Ollama model that writes answers; empty: the best one installed")
+    ollama_host: str = Field("", description="where Ollama listens; empty: OLLAMA_HOST, else 127.0.0.1:11434")
+    openai_base_url: str = Field("", description="base address of an OpenAI-compatible server on your own machines, used instead of Ollama")
+    context: int = Field(4096, ge=1024, le=131_072, description="tokens of the model's window (num_ctx): prompt and answer together")
+    answer_tokens: int = Field(512, ge=32, le=8192, description="tokens an answer may have at most")
+    temperature: float = Field(0.0, ge=0, le=2, description="0 writes the same answer each time")
+    seed: int = Field(1, description="seed of the model, for temperatures above 0")
+    keep_alive: str = Field("30m", description="how long Ollama keeps the model loaded after an answer")
+    first_token_timeout: float = Field(300.0, gt=0, description="seconds to wait for the first word; a CPU reads long prompts slowly")
+    token_timeout: float = Field(60.0, gt=0, description="seconds to wait for each further word")
+    passages: int = Field(8, ge=1, le=40, description="passages that a search returns and an answer may draw on")
+    strict: bool = Field(False, description="leave out sentences that no passage supports, instead of marking them")
+    embedder: str = Field(DEFAULT_EMBEDDER, description="sentence-transformers model: the one that is included, a name, or a folder")
+    device: str = Field("auto", description="where the embedder runs: auto, cpu, cuda, mps")
+    chunk_tokens: int = Field(0, ge=0, le=2048, description="tokens of a passage with its title line; 0: all that the embedder reads")
+    chunk_overlap: int = Field(0, ge=0, le=512, description="tokens that a passage repeats of the one before")
+    fetch_delay: float = Field(1.0, ge=0, description="seconds between two requests to one site, if it asks for no more")
+    fetch_timeout: float = Field(30.0, gt=0, description="seconds without a byte after which a site counts as silent")
+    max_page_megabytes: int = Field(30, ge=1, description="larger pages are refused")
+    allowed_hosts: tuple[str, ...] = Field((), description="hosts inside your network that ingest may read all the same")
+    contact: str = Field(CONTACT, description="address in the user agent, so that a site can reach you")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- no .env file is read
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- nor secrets: there are none
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, find_home() / SETTINGS_FILE)
+
+
+def project_folder() -> Path | None:
+    """The checkout that this package runs from, or None when it is installed elsewhere."""
+    folder = Path(__file__).resolve().parents[2]
+    return folder if (folder / "pyproject.toml").exists() and (folder / "src" / "roadmap_rag").is_dir() else None
+
+
+def find_home() -> Path:
+    """Where everything that is not in git lives: ROADMAP_RAG_HOME, else the checkout, else the user's data folder."""
+    if named := os.environ.get("ROADMAP_RAG_HOME"):
+        return Path(named).expanduser().absolute()
+    return project_folder() or Path(platformdirs.user_data_dir("roadmap-rag", appauthor=False))
+
+
+def read_config(**flags: Any) -> Config:
+    """Settings from the file, the environment and the flags that are not None. Raises SettingsError naming what is wrong and where."""
+    path = find_home() / SETTINGS_FILE
+    try:
+        return Config(**{name: value for name, value in flags.items() if value is not None})
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: {error}; correct that line or remove the file") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}; change its permissions") from error
+    except ValidationError as error:
+        raise SettingsError(_explain(error, path)) from error
+
+
+def _explain(error: ValidationError, path: Path) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    said = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+    variable = f"ROADMAP_RAG_{name.upper()}"
+    if variable in os.environ:
+        return f"{variable}: {said}; see the settings table in the README"
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    for number, line in enumerate(lines, start=1):
+        if re.match(rf"\s*[\"']?{re.escape(name)}[\"']?\s*=", line):
+            return f"{path}, line {number}: {name}: {said}; see the settings table in the README"
+    return f"{name}: {said}; see the settings table in the README"
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table; the README holds exactly this."""
+    rows = ["| setting | default | what it does |", "|---|---|---|"]
+    for name, field in Config.model_fields.items():
+        default = field.default
+        shown = "" if default in ("", ()) else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        rows.append(f"| `{name}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+def roadmap_file(home: Path) -> Path:
+    """The user's own roadmap if there is one, else the project's."""
+    own = home / "corpus" / "roadmap.yaml"
+    if own.exists():
+        return own
+    project = project_folder()
+    return project / "corpus" / "roadmap.yaml" if project else Path(__file__).with_name("roadmap.yaml")
+
+
+class App:
+    """The objects of one home, each built on first use from one set of settings."""
+
+    def __init__(self, config: Config, home: Path | None = None) -> None:
+        self.config = config
+        self.home = home or find_home()
+        self.corpus = Corpus(self.home / "corpus")
+        self.index = Index(self.home / "index")
+        self._roadmap: Roadmap | None = None
+        self._encoder: LocalEncoder | None = None
+
+    @property
+    def links_file(self) -> Path:
+        return self.home / "corpus" / "links.yaml"
+
+    @property
+    def roadmap(self) -> Roadmap:
+        if self._roadmap is None:
+            self._roadmap = load_roadmap(roadmap_file(self.home), self.links_file)
+        return self._roadmap
+
+    @property
+    def encoder(self) -> LocalEncoder:
+        if self._encoder is None:
+            self._encoder = LocalEncoder(self.config.embedder, cache=self.index.cache, device=self.config.device)
+        return self._encoder
+
+    @property
+    def index_settings(self) -> IndexSettings:
+        limit = self.config.chunk_tokens or self.encoder.limit
+        return IndexSettings(self.encoder.identity, min(limit, self.encoder.limit), self.config.chunk_overlap)
+
+    def fetcher(self) -> WebFetcher:
+        from roadmap_rag.fetch import WebFetcher
+
+        return WebFetcher(
+            user_agent=f"roadmap-rag/{__version__} (+{self.config.contact})",
+            delay=self.config.fetch_delay,
+            timeout=self.config.fetch_timeout,
+            max_bytes=self.config.max_page_megabytes * 1_000_000,
+            robots_folder=self.home / "corpus" / "robots",
+            allowed_hosts=self.config.allowed_hosts,
+        )
+
+    def ingestor(
+        self,
+        fetcher: WebFetcher | None,
+        progress: Callable[[Progress], None] = lambda _: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Ingestor:
+        from roadmap_rag.ingest import Ingestor
+
+        return Ingestor(
+            roadmap=self.roadmap,
+            corpus=self.corpus,
+            index=self.index,
+            encoder=self.encoder,
+            identity=self.encoder.identity,
+            token_spans=self.encoder.token_spans,
+            settings=self.index_settings,
+            fetcher=fetcher,
+            export=self.encoder.export,
+            progress=progress,
+            stopped=stopped,
+        )
