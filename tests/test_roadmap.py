@@ -181,6 +181,7 @@ TOPIC = "topics:\n  - id: a\n    title: A\n    part: P\n    summary: S\n"
             id="null-summary",
         ),
         pytest.param("topics:\n  - title: A\n", "roadmap.yaml, line 2: topic 1: has no id", id="no-id"),
+        pytest.param(TOPIC.replace("id: a", "id: [a]"), "roadmap.yaml, line 2: topic 1: id must be text, not a list", id="list-for-id"),
         pytest.param(
             TOPIC.replace("title: A", "title: 2024"),
             'roadmap.yaml, line 3: topic "a": title must be text, not a number; put it in quotes',
@@ -504,11 +505,11 @@ Part: Neural networks belongs to the part Fundamentals of the roadmap, as topic 
 
 Order: Neural networks is topic 2 of 3 in the roadmap; it comes after Mathematics and before Transformers.
 
-## Difficulty
+## Difficulty and level
 
 Difficulty of Neural networks: beginner to intermediate.
 
-## Prerequisites
+## Prerequisites and what it opens up
 
 Prerequisites of Neural networks: Mathematics.
 
@@ -532,7 +533,7 @@ Labs for Neural networks: A network from scratch.
 
 - Lab “A network from scratch”, from The long way: Write one in NumPy.
 
-## Readings
+## Readings and resources
 
 Readings for Neural networks: none; the roadmap has no links for it.
 
@@ -548,7 +549,7 @@ def test_the_document_of_a_path_and_of_a_part(small: Roadmap) -> None:
     texts = {document.url: document.text for document in documents(small)}
     for sentence in (
         "The path The long way has 2 parts, in this order: part 1 (The ground) and the part “Extras”.",
-        "Topics of the path The long way, in its order: Mathematics, Neural networks and Transformers.",
+        "Topics of part 1 (The ground) of The long way, in its order: Mathematics and Neural networks.",
         "Difficulty of part 1 (The ground) of The long way: Beginner to Intermediate.",
         "Prerequisites of the path The long way, from its entry test: Python (Programming) at 4 of 5.",
         "Set-up for the path The long way: Python 3.11 and Docker.",

@@ -45,12 +45,12 @@ def _topic_document(roadmap: Roadmap, index: int) -> Document:
     blocks = [
         ("", [topic.summary.strip(), *([f"{topic.title} is also called {_listed(topic.also_called)}."] if topic.also_called else [])]),
         ("Part and order", _order(roadmap, index)),
-        ("Difficulty", [_difficulty(topic)]),
-        ("Prerequisites", _prerequisites(roadmap, topic)),
+        ("Difficulty and level", [_difficulty(topic)]),
+        ("Prerequisites and what it opens up", _prerequisites(roadmap, topic)),
         ("Concepts", _concepts(topic)),
         ("Skills", [f"Skills and tools for {topic.title}, {group}: {_listed(names)}." for group, names in topic.skills.items()]),
         ("Labs", _labs(roadmap, topic)),
-        ("Readings", _readings(topic.title, topic.resources)),
+        ("Readings and resources", _readings(topic.title, topic.resources)),
         ("In the learning paths", [_place(topic, path, part, section) for path, part, section in roadmap.places(topic.id)]),
     ]
     return _document(topic.id, topic.title, topic.title, blocks)
@@ -134,18 +134,24 @@ def _path_document(roadmap: Roadmap, path: Path) -> Document:
     about += [f"Address of the path {title}: {path.url}"] if path.url else []
     order = [f"The path {title} has {_count(parts, 'part')}, in this order: {_listed(parts)}."] if parts else []
     levels = [f"Difficulty of {_name(part)} of {title}: {part.level}." for part in path.parts if part.level]
-    taught = list(dict.fromkeys(topic for part in path.parts for section in part.sections for topic in section.topics))
+    by_part = {part.id: list(dict.fromkeys(topic for section in part.sections for topic in section.topics)) for part in path.parts}
+    order += [
+        f"Topics of {_name(part)} of {title}, in its order: {_titles(roadmap, by_part[part.id])}."
+        for part in path.parts
+        if by_part[part.id]
+    ]
+    taught = list(dict.fromkeys(itertools.chain.from_iterable(by_part.values())))
     labs = [lab.title for topic in taught for lab in _labs_of(roadmap, topic, path)]
     blocks = [
         ("", about),
-        ("Part by part", order + ([f"Topics of the path {title}, in its order: {_titles(roadmap, taught)}."] if taught else [])),
-        ("Difficulty", levels or [f"Difficulty of the path {title}: it states none."]),
+        ("Part by part", order),
+        ("Difficulty and level", levels or [f"Difficulty of the path {title}: it states none."]),
         ("Prerequisites", _entry(path)),
         (
             "Labs",
             [f"Labs of the path {title}: {_count(labs, 'lab')}, listed part by part." if labs else f"Labs of the path {title}: none."],
         ),
-        ("Readings", _path_readings(path, _readings_of(roadmap, taught, path))),
+        ("Readings and resources", _path_readings(path, _readings_of(roadmap, taught, path))),
     ]
     return _document(path.id, title, title, blocks)
 
@@ -180,21 +186,17 @@ def _part_document(roadmap: Roadmap, path: Path, index: int) -> Document:
     about += [f"Outcome of {title}: {_ended(part.outcome)}"] if part.outcome else []
     sections = part.sections
     labs = [f"Labs of {_section(section)}: {_listed(found)}." for section in sections if (found := _section_labs(roadmap, section, path))]
-    readings = [
-        f"Readings for the topics of {_section(section)}: {_named(linked)}."
-        for section in sections
-        if (linked := _readings_of(roadmap, section.topics, path))
-    ]
+    readings = _part_readings(roadmap, path, part)
     levels = [f"Difficulty of {title}: {part.level or 'it states none'}."]
     levels += [f"Difficulty of {_section(section)}: {section.level}." for section in sections if section.level]
     needs = [f"Prerequisites of {_section(each)}: {_listed(each.prerequisites)}." for each in sections if each.prerequisites]
     blocks = [
         ("", about),
         ("Part and sections", _sections(roadmap, title, sections)),
-        ("Difficulty", levels),
+        ("Difficulty and level", levels),
         ("Prerequisites", needs or [f"Prerequisites of {title}: its sections state none."]),
         ("Labs", labs or [f"Labs of {title}: none."]),
-        ("Readings", readings or [f"Readings for {title}: none; that part has no links."]),
+        ("Readings and resources", readings or [f"Readings for {title}: none; that part has no links."]),
     ]
     return _document(f"{path.id}/{part.id}", f"{path.title}, {name}", f"{name[0].upper()}{name[1:]}", blocks)
 
@@ -204,6 +206,21 @@ def _sections(roadmap: Roadmap, title: str, sections: Sequence[Section]) -> list
         return []
     lines = [f"Sections of {title}: {_listed([_section(section) for section in sections])}."]
     return lines + [f"- Topics of {_section(each)}: {_titles(roadmap, each.topics)}." for each in sections if each.topics]
+
+
+def _part_readings(roadmap: Roadmap, path: Path, part: Part) -> list[str]:
+    """A sentence for each section that has readings; a link of several topics goes to the section that shares most of them with it."""
+    topics = {source.url: set(source.topics) for source in roadmap.sources()}
+
+    def shared(section: Section, resource: Resource) -> int:
+        return len(topics[resource.url].intersection(section.topics))
+
+    lines = []
+    for section in part.sections:
+        candidates = _readings_of(roadmap, section.topics, path)
+        linked = [each for each in candidates if shared(section, each) == max(shared(other, each) for other in part.sections)]
+        lines += [f"Readings for the topics of {_section(section)}: {_named(linked)}."] if linked else []
+    return lines
 
 
 def _section_labs(roadmap: Roadmap, section: Section, path: Path) -> list[str]:

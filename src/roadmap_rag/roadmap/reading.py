@@ -202,7 +202,8 @@ class Reader:
             noun = _noun(where[: depth + 1])
             if noun and isinstance(step, int):
                 node = self._node(where[: depth + 1])
-                ids = [item.value for key, item in node.value if key.value == "id"] if isinstance(node, yaml.MappingNode) else []
+                children = node.value if isinstance(node, yaml.MappingNode) else []
+                ids = [item.value for key, item in children if key.value == "id" and isinstance(item, yaml.ScalarNode)]
                 names.append(f'{noun} "{ids[0]}"' if ids else f"{noun} {step + 1}")
         return ", ".join(names)
 
