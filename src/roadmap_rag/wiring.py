@@ -16,13 +16,17 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from roadmap_rag import __version__
 from roadmap_rag.corpus import Corpus
 from roadmap_rag.encoders import DEFAULT_EMBEDDER, LocalEncoder
-from roadmap_rag.errors import SettingsError
+from roadmap_rag.errors import GeneratorError, SettingsError
 from roadmap_rag.index import Index, IndexSettings
 from roadmap_rag.roadmap import Roadmap, load_roadmap
+from roadmap_rag.store import Store
 
 if TYPE_CHECKING:
     from roadmap_rag.fetch import WebFetcher
+    from roadmap_rag.generate import Diagnosis, ModelInfo
     from roadmap_rag.ingest import Ingestor, Progress
+    from roadmap_rag.query_engine import RoadmapQueryEngine, Writer
+    from roadmap_rag.retrieve import Retriever
 
 SETTINGS_FILE = "roadmap-rag.toml"
 CONTACT = "https://github.com/roadmap-rag/roadmap-rag"
@@ -134,6 +138,9 @@ class App:
         self.home = home or find_home()
         self.corpus = Corpus(self.home / "corpus")
         self.index = Index(self.home / "index")
+        self.store = Store(self.home / "user.sqlite")
+        self._retriever: Retriever | None = None
+        self._writers: dict[str, Writer] = {}
         self._roadmap: Roadmap | None = None
         self._encoder: LocalEncoder | None = None
 
@@ -191,3 +198,112 @@ class App:
             progress=progress,
             stopped=stopped,
         )
+
+    @property
+    def retriever(self) -> Retriever:
+        if self._retriever is None:
+            from roadmap_rag.retrieve import Retriever
+
+            self._retriever = Retriever(self.index, self.index_settings, self.encoder)
+        return self._retriever
+
+    def engine(
+        self, *, model: str | None = None, quotes_only: bool = False, strict: bool | None = None, passages: int | None = None
+    ) -> RoadmapQueryEngine:
+        """The query engine. ``model`` overrides the configured one; ``quotes_only`` asks no model."""
+        from roadmap_rag.query_engine import RoadmapQueryEngine, Writer
+
+        return RoadmapQueryEngine(
+            retriever=self.retriever,
+            encoder=self.encoder,
+            roadmap=self.roadmap,
+            writer=Writer if quotes_only else lambda: self.writer(model),
+            missing=self.missing_links,
+            passages=passages or self.config.passages,
+            strict=self.config.strict if strict is None else strict,
+        )
+
+    @property
+    def ollama_host(self) -> str:
+        from roadmap_rag.generate import parse_host
+
+        return parse_host(self.config.ollama_host or os.environ.get("OLLAMA_HOST"))
+
+    def diagnose(self, model: str | None = None) -> Diagnosis:
+        from roadmap_rag.generate import diagnose
+
+        return diagnose(self.ollama_host, model or self.config.model, memory_bytes=available_memory())
+
+    def choose_model(self, diagnosis: Diagnosis, model: str | None = None) -> tuple[ModelInfo | None, str]:
+        from roadmap_rag.generate import choose
+
+        return choose(diagnosis.models, model or self.config.model, available_memory())
+
+    def writer(self, model: str | None = None) -> Writer:
+        """Who writes answers now: the OpenAI-compatible server of the settings, else a model of Ollama, else nobody, with the reason.
+
+        Raises GeneratorError when a model that the user named is not installed on a server that runs.
+        """
+        from roadmap_rag.generate import OpenAIGenerator
+        from roadmap_rag.query_engine import Writer
+
+        config = self.config
+        if config.openai_base_url:
+            name = model or config.model or "default"
+            if name not in self._writers:
+                generator = OpenAIGenerator(
+                    name,
+                    base_url=config.openai_base_url,
+                    temperature=config.temperature,
+                    seed=config.seed,
+                    max_tokens=config.answer_tokens,
+                    first_token_timeout=config.first_token_timeout,
+                    timeout=config.token_timeout,
+                )
+                self._writers[name] = Writer(generator, name, context=config.context, answer_tokens=config.answer_tokens)
+            return self._writers[name]
+        return self._ollama_writer(model)
+
+    def _ollama_writer(self, model: str | None) -> Writer:
+        from roadmap_rag.generate import OllamaGenerator
+        from roadmap_rag.query_engine import Writer
+
+        config = self.config
+        diagnosis = self.diagnose(model)
+        if diagnosis.problem == "not_pulled":
+            raise GeneratorError(f"{diagnosis.detail}; run: {diagnosis.remedy}")
+        chosen, why = self.choose_model(diagnosis, model)
+        if diagnosis.problem is not None or chosen is None:
+            detail, remedy = (diagnosis.detail, diagnosis.remedy) if diagnosis.problem else (why, "roadmap-rag models recommend")
+            return Writer(notice=f"no model is running ({detail}); these are the passages that answer it; for written answers: {remedy}")
+        if chosen.name not in self._writers:
+            context = min(config.context, chosen.context or config.context)
+            generator = OllamaGenerator(
+                chosen.name,
+                host=self.ollama_host,
+                num_ctx=context,
+                temperature=config.temperature,
+                seed=config.seed,
+                keep_alive=config.keep_alive,
+                max_tokens=config.answer_tokens,
+                first_token_timeout=config.first_token_timeout,
+                timeout=config.token_timeout,
+            )
+            self._writers[chosen.name] = Writer(generator, chosen.name, context=context, answer_tokens=config.answer_tokens)
+        return self._writers[chosen.name]
+
+    def missing_links(self, topic: str) -> list[str]:
+        """The links of a topic that have no stored text."""
+        states = self.corpus.states()
+        return [
+            source.url
+            for source in self.roadmap.sources()
+            if topic in source.topics and (source.url not in states or states[source.url].document_id is None)
+        ]
+
+
+def available_memory() -> int:
+    """Bytes of memory that a model may take: what the machine has, less two gigabytes for everything else."""
+    import psutil
+
+    return max(0, int(psutil.virtual_memory().total) - 2 * 10**9)

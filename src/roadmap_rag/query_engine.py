@@ -1,0 +1,311 @@
+"""The one answering path of command line, chat and evaluation: a LlamaIndex query engine that shows nothing it has not checked.
+
+    question ── retrieve ──┬─ nothing relevant ──────────────── refusal with the nearest topics, no model call
+                           ├─ about the roadmap itself ──────── the topic graph answers, exactly
+                           ├─ no model runs ─────────────────── the best sentences of the passages
+                           └─ prompt ─ draft streams ─ verify ─ answer, or a refusal when nothing holds
+
+``RoadmapQueryEngine.run`` yields what happens as it happens: stages, pieces of the draft, and at the end the checked answer. Every model
+and embedder is passed in; LlamaIndex's global settings are never read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.base.response.schema import Response
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+
+from roadmap_rag.citations import Verified, verify
+from roadmap_rag.domain import (
+    Answer,
+    Encoder,
+    Generator,
+    Hit,
+    NearestTopic,
+    RefusalReason,
+    Timings,
+    Tokens,
+    Turn,
+)
+from roadmap_rag.errors import GeneratorError
+from roadmap_rag.generate.tokens import estimate_prompt_tokens
+from roadmap_rag.prompt import VERSION, Prompt, build_prompt
+from roadmap_rag.quotes import compose
+from roadmap_rag.retrieve import Retrieval, Retriever
+from roadmap_rag.roadmap import Roadmap
+
+NEAREST = 3
+_SEARCHED_FOR_TOPICS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What happens now: "searching", "reading", "writing" or "checking", with a few words for the user."""
+
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A piece of the unchecked text as the model writes it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    answer: Answer
+
+
+Event = Stage | Draft | Done
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes the answers. ``generator`` is None when nobody does; ``notice`` then says why and how to change it."""
+
+    generator: Generator | None = None
+    model: str | None = None
+    notice: str = ""
+    context: int = 4096
+    answer_tokens: int = 512
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One question on its way."""
+
+    question: str
+    retrieval: Retrieval
+    started: float
+    strict: bool
+    notices: list[str] = field(default_factory=list)
+    trace: dict[str, Any] = field(default_factory=dict)
+
+
+class RoadmapRetriever(BaseRetriever):
+    """The retriever as LlamaIndex knows retrievers; a node's score is the calibrated relevance, 0 to 1."""
+
+    def __init__(self, retriever: Retriever, k: int) -> None:
+        super().__init__(callback_manager=CallbackManager([]))
+        self._retriever = retriever
+        self._k = k
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return as_nodes(self._retriever.search(query_bundle.query_str, k=self._k).hits)
+
+
+class RoadmapQueryEngine(BaseQueryEngine):
+    """Answers questions from the index.
+
+    ``missing`` gives the links of a topic that are not ingested. ``writer`` says who writes; it is asked for once per question, so that
+    a model that appears or goes away is noticed.
+    """
+
+    def __init__(
+        self,
+        *,
+        retriever: Retriever,
+        encoder: Encoder,
+        roadmap: Roadmap,
+        writer: Callable[[], Writer],
+        missing: Callable[[str], Sequence[str]],
+        passages: int = 8,
+        strict: bool = False,
+    ) -> None:
+        super().__init__(callback_manager=CallbackManager([]))
+        self._retriever = retriever
+        self._encoder = encoder
+        self._roadmap = roadmap
+        self._writer = writer
+        self._missing = missing
+        self._passages = passages
+        self._strict = strict
+
+    # ----------------------------------------------------------------------------------------------------------------- LlamaIndex
+
+    def _get_prompt_modules(self) -> dict[str, Any]:
+        return {}
+
+    def retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return RoadmapRetriever(self._retriever, self._passages).retrieve(query_bundle)
+
+    def _query(self, query_bundle: QueryBundle) -> Response:
+        answer = self.ask(query_bundle.query_str)
+        return Response(response=answer.answer, source_nodes=as_nodes(answer.hits), metadata=asdict(answer))
+
+    async def _aquery(self, query_bundle: QueryBundle) -> Response:
+        return self._query(query_bundle)
+
+    # ------------------------------------------------------------------------------------------------------------------ answering
+
+    def ask(self, question: str, *, topic: str | None = None, history: Sequence[Turn] = (), strict: bool | None = None) -> Answer:
+        """The checked answer to a question."""
+        for event in self.run(question, topic=topic, history=history, strict=strict):
+            if isinstance(event, Done):
+                return event.answer
+        raise AssertionError("a run ends with its answer")
+
+    def run(self, question: str, *, topic: str | None = None, history: Sequence[Turn] = (), strict: bool | None = None) -> Iterator[Event]:
+        """Answer step by step. Closing the iterator stops the model. Raises IndexMissingError and IndexMismatchError."""
+        started = time.perf_counter()
+        yield Stage("searching", "Searching the sources")
+        retrieval = self._retriever.search(question, k=self._passages, topic=topic, history=history)
+        asked = _Asked(question, retrieval, started, self._strict if strict is None else strict, list(retrieval.notes))
+        usable = [hit for hit in retrieval.hits if not hit.below_floor]
+        if not usable:
+            yield Done(self._refuse(asked, "no_passage"))
+            return
+        writer = self._writer()
+        if writer.generator is None:
+            if writer.notice:
+                asked.notices.append(writer.notice)
+            yield Done(self._quote(asked, usable))
+            return
+        yield from self._write(asked, usable, writer, writer.generator)
+
+    def _write(self, asked: _Asked, hits: Sequence[Hit], writer: Writer, generator: Generator) -> Iterator[Event]:
+        budget = writer.context - writer.answer_tokens
+        prompt = build_prompt(asked.retrieval.standalone, hits, tokens=budget, count=estimate_prompt_tokens)
+        if prompt.dropped:
+            asked.notices.append(f"{len(prompt.dropped)} of {len(hits)} passages did not fit the model's window of {writer.context} tokens")
+        number = len(prompt.passages)
+        yield Stage("reading", f"{writer.model} is reading {number} {'passage' if number == 1 else 'passages'}")
+        begun, first, text = time.perf_counter(), None, ""
+        counts = Tokens(context=writer.context, dropped_passages=len(prompt.dropped))
+        stream = generator.stream(prompt.messages)
+        try:
+            for piece in stream:
+                if piece.text and first is None:
+                    first = time.perf_counter() - begun
+                    yield Stage("writing", "Writing")
+                if piece.text:
+                    text += piece.text
+                    yield Draft(piece.text)
+                if piece.prompt_tokens is not None or piece.completion_tokens is not None:
+                    counts = replace(counts, prompt=piece.prompt_tokens, completion=piece.completion_tokens)
+        except GeneratorError as error:
+            asked.notices.append(f"the model stopped: {error}" if text else str(error))
+            if not text.strip():
+                yield Done(self._quote(asked, hits))
+                return
+        finally:
+            close = getattr(stream, "close", None)
+            if close is not None:
+                close()
+        generated = time.perf_counter() - begun
+        yield Stage("checking", "Checking each sentence against the passages")
+        yield Done(self._check(asked, prompt, text, writer, counts, first, generated))
+
+    def _check(
+        self, asked: _Asked, prompt: Prompt, text: str, writer: Writer, counts: Tokens, first: float | None, generated: float
+    ) -> Answer:
+        begun = time.perf_counter()
+        verified = verify(text, prompt.passages, self._encode, strict=asked.strict)
+        asked.trace |= {
+            "prompt": {"version": VERSION, "messages": [asdict(turn) for turn in prompt.messages], "estimate": prompt.tokens},
+            "draft": text,
+            "verification": list(verified.details),
+        }
+        timings = Timings(asked.retrieval.seconds, first, generated, time.perf_counter() - begun)
+        if verified.declined or not verified.supported:
+            reason: RefusalReason = "model_declined" if verified.declined else "not_supported"
+            return self._refuse(asked, reason, model=writer.model, timings=timings, tokens=counts)
+        return self._answer(asked, verified, writer.model, timings, counts)
+
+    def _quote(self, asked: _Asked, hits: Sequence[Hit]) -> Answer:
+        begun = time.perf_counter()
+        composed = compose(asked.retrieval.standalone, hits, self._encode)
+        timings = Timings(retrieve=asked.retrieval.seconds, verify=time.perf_counter() - begun)
+        asked.trace |= {"verification": list(composed.details)}
+        if not composed.supported:
+            return self._refuse(asked, "not_supported", timings=timings)
+        return self._answer(asked, composed, None, timings, Tokens())
+
+    def _answer(self, asked: _Asked, verified: Verified, model: str | None, timings: Timings, tokens: Tokens) -> Answer:
+        return Answer(
+            question=asked.question,
+            standalone=asked.retrieval.standalone,
+            answer=verified.answer,
+            refused=False,
+            reason=None,
+            notices=tuple(asked.notices),
+            model=model,
+            sentences=verified.sentences,
+            citations=verified.citations,
+            nearest_topics=(),
+            timings=replace(timings, total=time.perf_counter() - asked.started),
+            tokens=tokens,
+            hits=asked.retrieval.hits,
+            trace=asked.trace,
+        )
+
+    def _refuse(
+        self,
+        asked: _Asked,
+        reason: RefusalReason,
+        *,
+        model: str | None = None,
+        timings: Timings | None = None,
+        tokens: Tokens | None = None,
+    ) -> Answer:
+        nearest = self._nearest_topics(asked.retrieval)
+        timings = timings or Timings(retrieve=asked.retrieval.seconds)
+        return Answer(
+            question=asked.question,
+            standalone=asked.retrieval.standalone,
+            answer=_explain_refusal(nearest),
+            refused=True,
+            reason=reason,
+            notices=tuple(asked.notices),
+            model=model,
+            sentences=(),
+            citations=(),
+            nearest_topics=nearest,
+            timings=replace(timings, total=time.perf_counter() - asked.started),
+            tokens=tokens or Tokens(),
+            hits=asked.retrieval.hits,
+            trace=asked.trace,
+        )
+
+    def _nearest_topics(self, retrieval: Retrieval) -> tuple[NearestTopic, ...]:
+        """The topics of the nearest passages, each weighted by the ranks at which it occurs."""
+        hits = self._retriever.search(retrieval.standalone, k=_SEARCHED_FOR_TOPICS).hits
+        weights: dict[str, float] = {}
+        for hit in hits:
+            for topic in hit.topics:
+                weights[topic] = weights.get(topic, 0.0) + 1.0 / (hit.rank * len(hit.topics))
+        known = {topic.id: topic for topic in self._roadmap.topics}
+        best = [name for name in sorted(weights, key=lambda name: -weights[name]) if name in known][:NEAREST]
+        best = best or [topic.id for topic in self._roadmap.topics[:1]]
+        return tuple(NearestTopic(name, known[name].title, tuple(self._missing(name))) for name in best)
+
+    def _encode(self, texts: Sequence[str]) -> Any:
+        return self._encoder.encode(texts, query=True)
+
+
+def as_nodes(hits: Sequence[Hit]) -> list[NodeWithScore]:
+    """Hits as LlamaIndex nodes; the record's other fields stand in the metadata."""
+    return [NodeWithScore(node=TextNode(text=hit.text, metadata=_metadata(hit)), score=hit.score) for hit in hits]
+
+
+def _metadata(hit: Hit) -> Mapping[str, Any]:
+    values = asdict(hit)
+    return {name: values[name] for name in ("url", "title", "section", "start", "end", "fetched_at")}
+
+
+def _explain_refusal(nearest: Sequence[NearestTopic]) -> str:
+    titles = ", ".join(topic.title for topic in nearest)
+    text = f"The sources do not answer this. The nearest topics of the roadmap are: {titles}."
+    missing = sum(len(topic.missing) for topic in nearest)
+    if missing:
+        text += f" {missing} of their sources {'is' if missing == 1 else 'are'} not ingested."
+    return text
