@@ -1,0 +1,31 @@
+"""Language models on the user's own machines: what servers offer, which model to ask, and answers in pieces that can be stopped."""
+
+from roadmap_rag.generate.compatible import OpenAIGenerator
+from roadmap_rag.generate.models import Measured, ModelInfo, Recommendation, choose, memory_needed, recommend, same_name
+from roadmap_rag.generate.ollama import OllamaGenerator
+from roadmap_rag.generate.server import Diagnosis, Granted, OllamaServer, Progress, diagnose, is_local, parse_host
+from roadmap_rag.generate.stream import TokenStream, WaitingLine
+from roadmap_rag.generate.tokens import estimate_prompt_tokens, estimate_tokens
+
+__all__ = [
+    "Diagnosis",
+    "Granted",
+    "Measured",
+    "ModelInfo",
+    "OllamaGenerator",
+    "OllamaServer",
+    "OpenAIGenerator",
+    "Progress",
+    "Recommendation",
+    "TokenStream",
+    "WaitingLine",
+    "choose",
+    "diagnose",
+    "estimate_prompt_tokens",
+    "estimate_tokens",
+    "is_local",
+    "memory_needed",
+    "parse_host",
+    "recommend",
+    "same_name",
+]

@@ -1,0 +1,133 @@
+"""Which model to ask: of those that are installed, and of those that could be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+GB = 10**9
+
+USABLE_PARAMETERS = 10**9
+"""Measured with passages in the prompt: 135 million parameters write nothing usable, 500 million copy passages and cite nothing,
+1.5 billion cite."""
+
+PATIENT_PARAMETERS = 5 * 10**9
+"""What two to eight cores without a GPU answer with in a time that a reader waits: each token reads every weight once from memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """An installed model. ``size`` is its file in bytes; ``parameters`` and ``context`` (tokens) are None when the server does not say."""
+
+    name: str
+    size: int
+    quantisation: str = ""
+    parameters: int | None = None
+    context: int | None = None
+    thinking: bool = False
+    embedding: bool = False
+    remote: bool = False
+    """The server passes questions on to another machine."""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Figures of a model that was run: tokens a second of prompt and of answer, and on what."""
+
+    prompt_speed: float
+    answer_speed: float
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A row of the table. ``size`` is the download in bytes; without figures the model is only listed, it was not run here."""
+
+    name: str
+    parameters: int
+    size: int
+    note: str
+    measured: Measured | None = None
+    fits: bool = False
+    picked: bool = False
+
+
+TWO_CORES = "2 cores with AVX2, no GPU"
+
+TABLE = (
+    Recommendation("smollm2:135m", 135 * 10**6, 271 * 10**6, "only to try the set-up"),
+    Recommendation("qwen2.5-coder:1.5b", 15 * 10**8, 986 * 10**6, "cites; the smallest that is of use"),
+    Recommendation("llama3.2:3b", 32 * 10**8, 2_000 * 10**6, "for 8 GB of memory"),
+    Recommendation("qwen2.5:3b", 31 * 10**8, 1_900 * 10**6, "for 8 GB of memory, several languages"),
+    Recommendation("gemma3:4b", 43 * 10**8, 3_300 * 10**6, "for 8 to 16 GB of memory, many languages"),
+    Recommendation("qwen2.5:7b", 76 * 10**8, 4_700 * 10**6, "for a GPU with 8 GB"),
+    Recommendation("llama3.1:8b", 80 * 10**8, 4_900 * 10**6, "for a GPU with 8 GB"),
+    Recommendation("gemma3:12b", 122 * 10**8, 8_100 * 10**6, "for a GPU with 12 GB"),
+    Recommendation("qwen2.5:14b", 148 * 10**8, 9_000 * 10**6, "for a GPU with 16 GB"),
+)
+"""Ordered from small to large. Sizes and parameters as https://ollama.com/library lists them."""
+
+
+def memory_needed(model: ModelInfo | Recommendation) -> int:
+    """Bytes that a loaded model takes, roughly: its weights, a window of some thousand tokens, and the server's own buffers."""
+    if isinstance(model, ModelInfo) and model.remote:
+        return 0
+    return int(model.size * 1.2) + GB // 2
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two names mean the same model: without a tag Ollama means ``latest``, and it ignores case."""
+    return _full_name(one) == _full_name(other)
+
+
+def _full_name(name: str) -> str:
+    return (name if ":" in name.rpartition("/")[2] else f"{name}:latest").lower()
+
+
+def choose(models: Sequence[ModelInfo], configured: str, memory_bytes: int | None) -> tuple[ModelInfo | None, str]:
+    """The model that answers, and why it is that one; None with the reason when there is none.
+
+    The configured one, whatever its size. Else, of the chat models on this machine that fit its memory (None: unknown, all fit): those
+    of at least a billion parameters before smaller ones, those that need not think before those that do so at length, then the one with
+    most parameters. Models for embeddings, and those that pass the question on to another machine, are never taken unasked.
+    """
+    if configured:
+        found = next((model for model in models if same_name(model.name, configured)), None)
+        if found is None:
+            return None, f"the configured model {configured} is not installed"
+        if found.embedding:
+            return None, f"the configured model {configured} makes embeddings and cannot answer"
+        return found, f"{found.name} is configured"
+    chat = [model for model in models if not model.embedding and not model.remote]
+    if not chat:
+        return None, "no model that can answer is installed"
+    fitting = [model for model in chat if memory_bytes is None or memory_needed(model) <= memory_bytes]
+    if not fitting:
+        least = min(chat, key=memory_needed)
+        return None, f"the smallest installed model, {least.name}, needs about {memory_needed(least) / GB:.1f} GB of memory"
+    best = max(fitting, key=_rank)
+    if (best.parameters or USABLE_PARAMETERS) < USABLE_PARAMETERS:
+        return best, f"{best.name} is the largest that is installed, but below a billion parameters answers are poor"
+    if len(fitting) == 1:
+        return best, f"{best.name} is the only installed model that can answer and fits the memory"
+    return best, f"{best.name} is the largest installed model that fits the memory" + (
+        "" if best.thinking else " and answers without thinking aloud"
+    )
+
+
+def _rank(model: ModelInfo) -> tuple[bool, bool, int, str]:
+    parameters = model.parameters if model.parameters is not None else model.size * 2
+    return parameters >= USABLE_PARAMETERS, not model.thinking, parameters, model.name
+
+
+def recommend(memory_bytes: int, gpu_bytes: int = 0) -> tuple[Recommendation, ...]:
+    """The table, with what fits this machine and the one pick for it.
+
+    With a GPU the largest model that fits the GPU's memory is picked; without, the largest that leaves half of the memory to everything
+    else and is small enough for processor cores.
+    """
+    rows = [replace(row, fits=memory_needed(row) <= max(memory_bytes // 2, gpu_bytes)) for row in TABLE]
+    quick = [row for row in rows if row.fits and (memory_needed(row) <= gpu_bytes or row.parameters <= PATIENT_PARAMETERS)]
+    pick = max(quick, key=lambda row: row.parameters, default=None)
+    return tuple(replace(row, picked=pick is not None and row.name == pick.name) for row in rows)
