@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import gzip
 import socket
@@ -533,8 +534,44 @@ def test_a_body_that_trickles(make: Callable[..., WebFetcher], server: Server) -
 
 def test_a_body_that_stops(make: Callable[..., WebFetcher], server: Server) -> None:
     url = server.say("/a", Reply(pieces=(b"x", b"y"), pause=30))
-    assert failure(make(timeout=0.3), url).reason == "no answer within 0.3 s"
+    assert failure(make(timeout=1.0), url).reason == "no answer within 1 s"
     assert server.paths().count("/a") == 2
+
+
+@pytest.fixture
+def speak(no_proxy: None) -> Iterator[Callable[..., str]]:
+    """A server that says the same bytes to everybody, one every ``pause`` seconds, whatever it is asked."""
+    closing = threading.Event()
+    threads: list[threading.Thread] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as calls:
+        listener.settimeout(0.05)
+
+        def serve(said: bytes, pause: float) -> None:
+            while not closing.is_set():
+                with contextlib.suppress(OSError), listener.accept()[0] as call:
+                    for byte in said:
+                        call.sendall(bytes([byte]))
+                        if closing.wait(pause):
+                            break
+
+        def start(said: bytes, pause: float = 0.0) -> str:
+            threads.append(threading.Thread(target=serve, args=(said, pause)))
+            threads[-1].start()
+            return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+        calls.callback(lambda: [thread.join() for thread in threads])
+        calls.callback(closing.set)
+        yield start
+
+
+def test_a_head_that_trickles(make: Callable[..., WebFetcher], speak: Callable[..., str]) -> None:
+    url = speak(b"HTTP/1.1 200 OK\r\nX-Padding: " + b"x" * 1000, 0.05)
+    assert failure(make(max_seconds=0.5), url).reason == "not complete within 0.5 s"
+
+
+@pytest.mark.parametrize("said", [b"", b"220 mail.example.com ESMTP\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", b"\0" * 100])
+def test_what_is_not_http(fetcher: WebFetcher, speak: Callable[..., str], said: bytes) -> None:
+    assert failure(fetcher, speak(said)).reason == "the connection to 127.0.0.1 broke off"
 
 
 # ------------------------------------------------------------------------------------------------------------ pacing and attempts

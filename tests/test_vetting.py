@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
+import socket
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roadmap_rag.errors import BlockedError
 from roadmap_rag.fetch.vetting import vet, why_refused
@@ -205,3 +211,42 @@ def test_an_allowed_host_is_allowed_and_no_other() -> None:
     for url in ("http://10.0.0.2/", "http://a.intranet/", "http://me@intranet/", "ftp://intranet/"):
         with pytest.raises(BlockedError):
             vet(url, allowed)
+
+
+@st.composite
+def spellings(draw: st.DrawFn) -> tuple[ipaddress.IPv4Address, str]:
+    """An IPv4 address, written in one of the ways that ``inet_aton`` understands: 1 to 4 parts, each decimal, octal or hexadecimal."""
+    address = draw(st.ip_addresses(v=4))
+    parts = draw(st.integers(1, 4))
+    numbers = [*address.packed[: parts - 1], int.from_bytes(address.packed[parts - 1 :])]
+    write = st.sampled_from([str, hex, lambda number: f"0{number:o}", lambda number: f"0X{number:X}", lambda number: f"0x{number:08x}"])
+    return address, ".".join(draw(write)(number) for number in numbers)
+
+
+@given(spellings())
+def test_no_spelling_of_a_number_gets_through(written: tuple[ipaddress.IPv4Address, str]) -> None:
+    address, spelling = written
+    assert socket.inet_aton(spelling) == address.packed
+    if spelling == str(address) and why_refused(spelling) is None:
+        assert vet(f"http://{spelling}/").host == spelling
+    else:
+        with pytest.raises(BlockedError):
+            vet(f"http://{spelling}/")
+
+
+@given(st.ip_addresses(v=4))
+def test_no_ipv4_address_gets_through_inside_ipv6(address: ipaddress.IPv4Address) -> None:
+    number = int(address)
+    for prefix in ("::", "::ffff:0:0", "::ffff:0:0:0", "64:ff9b::", "2001::", "2001:db8:1:2:0:5efe::"):
+        assert why_refused(str(ipaddress.IPv6Address(int(ipaddress.IPv6Address(prefix)) + number)))
+    assert why_refused(str(ipaddress.IPv6Address((0x2002 << 112) + (number << 80))))
+
+
+@given(st.text(max_size=40))
+def test_the_normal_form_is_stable_and_no_other_error_is_raised(text: str) -> None:
+    for url in (text, f"https://{text}", f"https://example.com{text}", f"https://{text}.example.com/"):
+        normal = None
+        with contextlib.suppress(BlockedError):
+            normal = vet(url)
+        if normal is not None:
+            assert vet(str(normal)) == normal
