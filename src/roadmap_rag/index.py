@@ -170,6 +170,11 @@ class Generation:
                 self._documents = {row["url"]: _stored(row) for row in self._passages.execute(query)}
         return self._documents
 
+    def chunk_counts(self) -> dict[str, int]:
+        """Passages by document."""
+        with self._lock:
+            return dict(self._passages.execute("SELECT url, COUNT(*) FROM passages GROUP BY url").fetchall())
+
     def text(self, url: str) -> str | None:
         """The stored text of a document, or None."""
         with self._lock:

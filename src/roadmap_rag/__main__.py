@@ -1,0 +1,5 @@
+"""``python -m roadmap_rag``."""
+
+from roadmap_rag.cli import run
+
+run()

@@ -1,0 +1,102 @@
+"""Is everything ready? Checks that a user can read, each with the command that mends it. Loads no model and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from roadmap_rag.errors import RoadmapRagError
+from roadmap_rag.wiring import App, read_config
+
+_ROOM = 2_000_000_000
+"""Bytes that a full corpus with its index and embedding cache may take, with a margin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report. ``needed``: without it ``ask`` cannot answer at all."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+    needed: bool = True
+
+
+def examine() -> list[Check]:
+    """All checks in the order in which one would mend them; those that depend on a failed one are left out."""
+    checks = [Check("python", sys.version_info >= (3, 11), f"Python {platform.python_version()} on {platform.system()}")]
+    try:
+        app = App(read_config())
+    except RoadmapRagError as error:
+        return [*checks, Check("settings", False, str(error), "correct the settings file or variable")]
+    checks.append(Check("settings", True, "valid"))
+    for check in (_home, _roadmap, _embedder, _index, _corpus, _model):
+        checks.extend(_guarded(check, app))
+    return checks
+
+
+def ready(checks: list[Check]) -> bool:
+    """Whether ``ask`` can answer now, be it with quotes."""
+    return all(check.ok for check in checks if check.needed)
+
+
+def _guarded(check: Callable[[App], Iterator[Check]], app: App) -> Iterator[Check]:
+    try:
+        yield from check(app)
+    except RoadmapRagError as error:
+        message, _, remedy = str(error).partition("; ")
+        yield Check(check.__name__.strip("_"), False, message, remedy or "roadmap-rag ingest", needed=check is not _model)
+
+
+def _home(app: App) -> Iterator[Check]:
+    place = app.home
+    while not place.exists():
+        place = place.parent
+    writable = os.access(place, os.W_OK)
+    yield Check("home", writable, str(app.home), "" if writable else f"make {place} writable or set ROADMAP_RAG_HOME", needed=False)
+    free = shutil.disk_usage(place).free
+    yield Check("disk", free > _ROOM, f"{free / 1e9:.1f} GB free", "" if free > _ROOM else "free some space", needed=False)
+
+
+def _roadmap(app: App) -> Iterator[Check]:
+    roadmap = app.roadmap
+    yield Check("roadmap", True, f"{len(roadmap.topics)} topics, {len(roadmap.paths)} paths, {len(roadmap.sources())} links")
+
+
+def _embedder(app: App) -> Iterator[Check]:
+    encoder = app.encoder
+    fast = encoder.onnx_path.exists()
+    how = "questions start without torch" if fast else "the first ingest makes questions start faster"
+    yield Check("embedder", True, f"{encoder.name} ({encoder.identity.rpartition('@')[2]}), reads {encoder.limit} tokens, {how}")
+
+
+def _index(app: App) -> Iterator[Check]:
+    with app.index.open(app.index_settings) as generation:
+        made = generation.manifest
+        yield Check("index", made.chunks > 0, f"{made.documents} documents, {made.chunks} passages, made {made.made_at}", "")
+
+
+def _corpus(app: App) -> Iterator[Check]:
+    states = app.corpus.states()
+    links = app.roadmap.sources()
+    stored = sum(source.url in states and states[source.url].document_id is not None for source in links)
+    remedy = "" if stored else "roadmap-rag ingest"
+    yield Check("sources", stored > 0, f"{stored} of {len(links)} links have a stored text", remedy, needed=False)
+
+
+def _model(app: App) -> Iterator[Check]:
+    if app.config.openai_base_url:
+        yield Check("model", True, f"answers come from {app.config.openai_base_url}", needed=False)
+        return
+    diagnosis = app.diagnose()
+    if diagnosis.problem is not None:
+        yield Check("model", False, f"{diagnosis.detail}; answers are quotes until then", diagnosis.remedy, needed=False)
+        return
+    chosen, why = app.choose_model(diagnosis)
+    detail = f"Ollama {diagnosis.version}: {why}" + (f", window {app.config.context} tokens" if chosen else "")
+    yield Check("model", chosen is not None, detail, "" if chosen else "roadmap-rag models recommend", needed=False)
