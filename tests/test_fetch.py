@@ -259,12 +259,12 @@ class TestArchivedWeb:
         assert set(asked) == {"127.0.0.1"}  # the proxy itself
 
     def test_an_untrusted_certificate(
-        self, through_replay: Replay, make: Callable[..., WebFetcher], monkeypatch: pytest.MonkeyPatch
+        self, through_replay: Replay, make: Callable[..., WebFetcher], monkeypatch: pytest.MonkeyPatch, clock: Clock
     ) -> None:
         monkeypatch.delenv("SSL_CERT_FILE")
         error = failure(make(), "https://faiss.ai/")
         assert error.reason.startswith("the certificate of faiss.ai cannot be trusted: ")
-        assert error.requests == 1  # no second attempt
+        assert (error.requests, clock.slept) == (0, [])  # no second attempt
 
     def test_a_gateway_that_times_out(
         self, no_proxy: None, start_replay: StartReplay, make: Callable[..., WebFetcher], monkeypatch: pytest.MonkeyPatch

@@ -35,7 +35,7 @@ import httpx
 from roadmap_rag.domain import Page, Validators
 from roadmap_rag.errors import BlockedError, FetchError
 from roadmap_rag.fetch import body
-from roadmap_rag.fetch.connections import CONNECTION_ERRORS, PROXY_LOGIN, Connections, Lookup, look_up
+from roadmap_rag.fetch.connections import CONNECTION_ERRORS, NOTHING_SENT, PROXY_LOGIN, Connections, Lookup, look_up
 from roadmap_rag.fetch.robots import Robots
 from roadmap_rag.fetch.vetting import vet
 
@@ -285,7 +285,7 @@ class WebFetcher:
         trip.requests += 1
         try:
             response = self._connections.send(address, {**self._headers, **headers})
-        except FetchError:  # refused, or nobody to talk to: nothing was sent
+        except NOTHING_SENT:
             trip.requests -= 1
             raise
         try:

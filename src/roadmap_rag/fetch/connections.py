@@ -30,6 +30,7 @@ IDLE_SECONDS = 30.0
 PROXY_LOGIN = "the proxy asks for a name and password: put them into HTTP_PROXY and HTTPS_PROXY"
 
 CONNECTION_ERRORS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
+NOTHING_SENT = (FetchError, httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.LocalProtocolError)
 _NO_NETWORK = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL})
 
 Lookup = Callable[[str, int], list[str]]
@@ -139,7 +140,7 @@ class Connections:
     def send(self, address: httpx.URL, headers: dict[str, str]) -> httpcore.Response:
         """The head of the answer; the caller reads the body and closes it, in this thread.
 
-        Raises FetchError when nothing was sent, and CONNECTION_ERRORS when something went wrong afterwards.
+        Raises FetchError for an address that is refused or cannot be resolved, CONNECTION_ERRORS for all that the line may do.
         """
         url = httpcore.URL(scheme=address.raw_scheme, host=address.raw_host, port=address.port, target=address.raw_path)
         every = {"Host": address.netloc.decode("ascii"), **headers}
