@@ -43,12 +43,12 @@ def _document(address: str, title: str, heading: str, blocks: Iterable[Block]) -
 def _topic_document(roadmap: Roadmap, index: int) -> Document:
     topic = roadmap.topics[index]
     blocks = [
-        ("", [topic.summary.strip(), *([f"{topic.title} is also called {_listed(topic.also_called)}."] if topic.also_called else [])]),
+        ("", [topic.summary.strip(), *([f"{topic.title} is also called {listed(topic.also_called)}."] if topic.also_called else [])]),
         ("Part and order", _order(roadmap, index)),
         ("Difficulty and level", [_difficulty(topic)]),
         ("Prerequisites and what it opens up", _prerequisites(roadmap, topic)),
         ("Concepts", _concepts(topic)),
-        ("Skills", [f"Skills and tools for {topic.title}, {group}: {_listed(names)}." for group, names in topic.skills.items()]),
+        ("Skills", [f"Skills and tools for {topic.title}, {group}: {listed(names)}." for group, names in topic.skills.items()]),
         ("Labs", _labs(roadmap, topic)),
         ("Readings and resources", _readings(topic.title, topic.resources)),
         ("In the learning paths", [_place(topic, path, part, section) for path, part, section in roadmap.places(topic.id)]),
@@ -84,7 +84,7 @@ def _prerequisites(roadmap: Roadmap, topic: Topic) -> list[str]:
     if len(every) > len(direct):
         lines.append(f"Everything to study before {topic.title}, in order: {_titles(roadmap, every)}.")
     if topic.assumes:
-        lines.append(f"{topic.title} also assumes, in the words of the learning paths: {_listed(topic.assumes)}.")
+        lines.append(f"{topic.title} also assumes, in the words of the learning paths: {listed(topic.assumes)}.")
     if opens:
         lines.append(f"{topic.title} opens up {_titles(roadmap, opens)}.")
     else:
@@ -95,53 +95,56 @@ def _prerequisites(roadmap: Roadmap, topic: Topic) -> list[str]:
 def _concepts(topic: Topic) -> list[str]:
     if not topic.concepts:
         return []
-    names = _listed([concept.name for concept in topic.concepts])
-    parts = [f"- {concept.name}: {_listed(concept.parts)}." for concept in topic.concepts if concept.parts]
+    names = listed([concept.name for concept in topic.concepts])
+    parts = [f"- {concept.name}: {listed(concept.parts)}." for concept in topic.concepts if concept.parts]
     return [f"Concepts of {topic.title}: {names}.", *parts]
 
 
 def _labs(roadmap: Roadmap, topic: Topic) -> list[str]:
     titles = {path.id: path.title for path in roadmap.paths}
     own = {lab.title for lab in topic.labs}
-    lines = [f"Labs for {topic.title}: {_listed([lab.title for lab in topic.labs])}."]
+    lines = [f"Labs for {topic.title}: {listed([lab.title for lab in topic.labs])}."]
     if not own:
         lines = [f"Labs for {topic.title}: none of the learning paths has one for this very topic."]
     lines += [f"- Lab “{lab.title}”, from {titles[lab.path]}: {_ended(lab.goal)}" for lab in topic.labs]
     for path, _, section in roadmap.places(topic.id):
-        together = _section_labs(roadmap, section, path)
+        together = section_labs(roadmap, section, path)
         if not own.issuperset(together):
-            lines.append(f"All labs of {_section(section)} of {path.title}, where {topic.title} stands: {_listed(together)}.")
+            lines.append(f"All labs of {section_name(section)} of {path.title}, where {topic.title} stands: {listed(together)}.")
     return lines
 
 
 def _place(topic: Topic, path: Path, part: Part, section: Section) -> str:
     level = f", with difficulty {section.level}" if section.level else ""
-    needs = f" and prerequisites {_listed(section.prerequisites)}" if section.prerequisites else ""
+    needs = f" and prerequisites {listed(section.prerequisites)}" if section.prerequisites else ""
     if needs and not level:
         needs = f", with{needs.removeprefix(' and')}"
-    return f"In the path {path.title}, {topic.title} stands in {_name(part)}, {_section(section)}{level}{needs}."
+    return f"In the path {path.title}, {topic.title} stands in {part_name(part)}, {section_name(section)}{level}{needs}."
 
 
 # -------------------------------------------------------------------------------------------------------------- paths and parts
 
 
 def _path_document(roadmap: Roadmap, path: Path) -> Document:
-    title, parts = path.title, [_name(part) for part in path.parts]
+    title, parts = path.title, [part_name(part) for part in path.parts]
     about = [path.summary.strip()] if path.summary.strip() else []
     if path.also_called:
-        about.append(f"The path {title} is also called {_listed(path.also_called)}.")
-    about += [f"The path {title} was written by {path.author}."] if path.author else []
+        about.append(f"The path {title} is also called {listed(path.also_called)}.")
+    about.append(f"The path {title} was written by {path.author}." if path.author else f"The path {title} names no author.")
     about += [f"Address of the path {title}: {path.url}"] if path.url else []
-    order = [f"The path {title} has {_count(parts, 'part')}, in this order: {_listed(parts)}."] if parts else []
-    levels = [f"Difficulty of {_name(part)} of {title}: {part.level}." for part in path.parts if part.level]
+    order = [f"The path {title} has {counted(parts, 'part')}, in this order: {listed(parts)}."] if parts else []
+    optional = [part_name(part) for part in path.parts if part.optional]
+    if parts:
+        order.append(f"Optional in the path {title}: {listed(optional)}." if optional else f"Optional in the path {title}: no part of it.")
+    levels = [f"Difficulty of {part_name(part)} of {title}: {part.level}." for part in path.parts if part.level]
     by_part = {part.id: list(dict.fromkeys(topic for section in part.sections for topic in section.topics)) for part in path.parts}
     order += [
-        f"Topics of {_name(part)} of {title}, in its order: {_titles(roadmap, by_part[part.id])}."
+        f"Topics of {part_name(part)} of {title}, in its order: {_titles(roadmap, by_part[part.id])}."
         for part in path.parts
         if by_part[part.id]
     ]
     taught = list(dict.fromkeys(itertools.chain.from_iterable(by_part.values())))
-    labs = [lab.title for topic in taught for lab in _labs_of(roadmap, topic, path)]
+    labs = [lab.title for topic in taught for lab in labs_of(roadmap, topic, path)]
     blocks = [
         ("", about),
         ("Part by part", order),
@@ -149,9 +152,9 @@ def _path_document(roadmap: Roadmap, path: Path) -> Document:
         ("Prerequisites", _entry(path)),
         (
             "Labs",
-            [f"Labs of the path {title}: {_count(labs, 'lab')}, listed part by part." if labs else f"Labs of the path {title}: none."],
+            [f"Labs of the path {title}: {counted(labs, 'lab')}, listed part by part." if labs else f"Labs of the path {title}: none."],
         ),
-        ("Readings and resources", _path_readings(path, _readings_of(roadmap, taught, path))),
+        ("Readings and resources", _path_readings(path, readings_of(roadmap, taught, path))),
     ]
     return _document(path.id, title, title, blocks)
 
@@ -160,36 +163,36 @@ def _path_readings(path: Path, taught: Sequence[Resource]) -> list[str]:
     links = {each.url for each in (*taught, *path.resources)}
     if not links:
         return [f"Readings for the path {path.title}: none; that path has no links."]
-    count = f"Readings for the path {path.title}: {_count(list(links), 'link')}"
+    count = f"Readings for the path {path.title}: {counted(list(links), 'link')}"
     count += ", listed part by part." if taught else "."
-    return [count, *map(_reading, path.resources)]
+    return [count, *map(reading_line, path.resources)]
 
 
 def _entry(path: Path) -> list[str]:
     asked = [f"{each.skill} ({each.area}) at {each.needs} of {each.of}" for each in path.entry_test]
     lines = (
-        [f"Prerequisites of the path {path.title}, from its entry test: {_listed(asked)}."]
+        [f"Prerequisites of the path {path.title}, from its entry test: {listed(asked)}."]
         if asked
         else [f"Prerequisites of the path {path.title}: it has no entry test."]
     )
-    return lines + ([f"Set-up for the path {path.title}: {_listed(path.setup)}."] if path.setup else [])
+    return lines + ([f"Set-up for the path {path.title}: {listed(path.setup)}."] if path.setup else [])
 
 
 def _part_document(roadmap: Roadmap, path: Path, index: int) -> Document:
     part = path.parts[index]
-    name, title = _name(part), f"{_name(part)} of {path.title}"
+    name, title = part_name(part), f"{part_name(part)} of {path.title}"
     subject = title[0].upper() + title[1:]
-    between = _between([_name(each) for each in path.parts], index)
+    between = _between([part_name(each) for each in path.parts], index)
     order = f"{subject} is part {index + 1} of {len(path.parts)} of that path; it comes {between}."
     about = [order, *([f"{subject} is optional."] if part.optional else [])]
     about += [f"Focus of {title}: {_ended(part.focus)}"] if part.focus else []
     about += [f"Outcome of {title}: {_ended(part.outcome)}"] if part.outcome else []
     sections = part.sections
-    labs = [f"Labs of {_section(section)}: {_listed(found)}." for section in sections if (found := _section_labs(roadmap, section, path))]
+    labs = [f"Labs of {section_name(section)}: {listed(found)}." for section in sections if (found := section_labs(roadmap, section, path))]
     readings = _part_readings(roadmap, path, part)
     levels = [f"Difficulty of {title}: {part.level or 'it states none'}."]
-    levels += [f"Difficulty of {_section(section)}: {section.level}." for section in sections if section.level]
-    needs = [f"Prerequisites of {_section(each)}: {_listed(each.prerequisites)}." for each in sections if each.prerequisites]
+    levels += [f"Difficulty of {section_name(section)}: {section.level}." for section in sections if section.level]
+    needs = [f"Prerequisites of {section_name(each)}: {listed(each.prerequisites)}." for each in sections if each.prerequisites]
     blocks = [
         ("", about),
         ("Part and sections", _sections(roadmap, title, sections)),
@@ -204,8 +207,8 @@ def _part_document(roadmap: Roadmap, path: Path, index: int) -> Document:
 def _sections(roadmap: Roadmap, title: str, sections: Sequence[Section]) -> list[str]:
     if not sections:
         return []
-    lines = [f"Sections of {title}: {_listed([_section(section) for section in sections])}."]
-    return lines + [f"- Topics of {_section(each)}: {_titles(roadmap, each.topics)}." for each in sections if each.topics]
+    lines = [f"Sections of {title}: {listed([section_name(section) for section in sections])}."]
+    return lines + [f"- Topics of {section_name(each)}: {_titles(roadmap, each.topics)}." for each in sections if each.topics]
 
 
 def _part_readings(roadmap: Roadmap, path: Path, part: Part) -> list[str]:
@@ -217,21 +220,21 @@ def _part_readings(roadmap: Roadmap, path: Path, part: Part) -> list[str]:
 
     lines = []
     for section in part.sections:
-        candidates = _readings_of(roadmap, section.topics, path)
+        candidates = readings_of(roadmap, section.topics, path)
         linked = [each for each in candidates if shared(section, each) == max(shared(other, each) for other in part.sections)]
-        lines += [f"Readings for the topics of {_section(section)}: {_named(linked)}."] if linked else []
+        lines += [f"Readings for the topics of {section_name(section)}: {_named(linked)}."] if linked else []
     return lines
 
 
-def _section_labs(roadmap: Roadmap, section: Section, path: Path) -> list[str]:
-    return [lab.title for topic in section.topics for lab in _labs_of(roadmap, topic, path)]
+def section_labs(roadmap: Roadmap, section: Section, path: Path) -> list[str]:
+    return [lab.title for topic in section.topics for lab in labs_of(roadmap, topic, path)]
 
 
-def _labs_of(roadmap: Roadmap, topic_id: str, path: Path) -> list[Lab]:
+def labs_of(roadmap: Roadmap, topic_id: str, path: Path) -> list[Lab]:
     return [lab for lab in roadmap.topic(topic_id).labs if lab.path == path.id]
 
 
-def _readings_of(roadmap: Roadmap, topic_ids: Iterable[str], path: Path) -> tuple[Resource, ...]:
+def readings_of(roadmap: Roadmap, topic_ids: Iterable[str], path: Path) -> tuple[Resource, ...]:
     """The resources of some topics that this path links to, each once."""
     found = {each.url: each for topic_id in topic_ids for each in roadmap.topic(topic_id).resources if path.id in each.paths}
     return tuple(found.values())
@@ -244,14 +247,14 @@ def _readings(title: str, resources: Sequence[Resource]) -> list[str]:
     """What there is to read: all titles in one sentence, then a line for each."""
     if not resources:
         return [f"Readings for {title}: none; the roadmap has no links for it."]
-    return [f"Readings for {title}: {_named(resources)}.", *map(_reading, resources)]
+    return [f"Readings for {title}: {_named(resources)}.", *map(reading_line, resources)]
 
 
 def _named(resources: Iterable[Resource]) -> str:
-    return _listed([f"“{each.title}” ({each.kind})" for each in resources])
+    return listed([f"“{each.title}” ({each.kind})" for each in resources])
 
 
-def _reading(resource: Resource) -> str:
+def reading_line(resource: Resource) -> str:
     origin = f" by {resource.author}" if resource.author else ""
     origin += f", {resource.provider}" if resource.provider and resource.provider != resource.author else ""
     label = f", linked as “{resource.called}”" if resource.called else ""
@@ -270,23 +273,23 @@ def _between(names: Sequence[str], index: int) -> str:
     return f"after {names[index - 1]} and before {names[index + 1]}"
 
 
-def _name(part: Part) -> str:
+def part_name(part: Part) -> str:
     return f"part {part.number} ({part.title})" if part.number is not None else f"the part “{part.title}”"
 
 
-def _section(section: Section) -> str:
+def section_name(section: Section) -> str:
     return f"section {section.number} ({section.title})" if section.number is not None else f"the section “{section.title}”"
 
 
 def _titles(roadmap: Roadmap, topic_ids: Iterable[str]) -> str:
-    return _listed([roadmap.topic(topic_id).title for topic_id in topic_ids])
+    return listed([roadmap.topic(topic_id).title for topic_id in topic_ids])
 
 
-def _count(entries: Sequence[object], noun: str) -> str:
+def counted(entries: Sequence[object], noun: str) -> str:
     return f"{len(entries)} {noun}{'' if len(entries) == 1 else 's'}"
 
 
-def _listed(entries: Sequence[str]) -> str:
+def listed(entries: Sequence[str]) -> str:
     """Entries as running text; with semicolons when an entry has a comma or an "and" of its own."""
     separator = "; " if any("," in entry or " and " in entry for entry in entries) else ", "
     if len(entries) < 2:
