@@ -1,0 +1,1 @@
+"""The evaluation suites: golden questions in, metrics with their spread out."""
