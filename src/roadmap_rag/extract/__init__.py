@@ -26,7 +26,7 @@ from roadmap_rag.domain import Document, Page
 from roadmap_rag.errors import BlockedError, ExtractError, RoadmapRagError
 from roadmap_rag.extract import markup, pdf, walls, webpage
 from roadmap_rag.extract.near_duplicates import NEAR_DUPLICATE, resemblance, sketch
-from roadmap_rag.extract.writer import clean_text, protect, squeeze
+from roadmap_rag.extract.writer import clean_text, fence, normalise, protect, squeeze
 
 __all__ = ["NEAR_DUPLICATE", "THIN", "Kind", "extract", "resemblance", "sketch"]
 
@@ -76,6 +76,23 @@ SUFFIXES: dict[str, Kind] = {
     ".xhtml": "html",
     ".txt": "text",
 }
+CODE_SUFFIXES = {
+    ".c": "c",
+    ".cpp": "cpp",
+    ".cu": "cuda",
+    ".go": "go",
+    ".java": "java",
+    ".js": "javascript",
+    ".json": "json",
+    ".py": "python",
+    ".rs": "rust",
+    ".sh": "bash",
+    ".toml": "toml",
+    ".ts": "typescript",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+}
+"""Source files that a link to a file of a repository may lead to, with the language of their fence."""
 TYPES: dict[str, Kind] = {
     "text/html": "html",
     "application/xhtml+xml": "html",
@@ -85,10 +102,12 @@ TYPES: dict[str, Kind] = {
     "text/prs.fallenstein.rst": "restructuredtext",
     "application/x-ipynb+json": "notebook",
 }
+LONE_LETTERS = 1.6
+"""Bytes in a run of bytes beyond ASCII: fewer are accents and quotes in a Latin text, more are another script."""
 META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([a-zA-Z0-9_.:-]{2,30})", re.IGNORECASE)
-HTML_START = re.compile(r"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
-HTML_ELEMENT = re.compile(r"</?(?:p|div|h[1-6]|body|a|span|table|ul|li|br|article|section|title|meta)\b[^>]*>", re.IGNORECASE)
-MARKDOWN_SIGN = re.compile(r"^#{1,6} \S|^(?:```|~~~)|\[[^\]\n]+\]\([^)\s]+\)|^\s*[-*] \S", re.MULTILINE)
+HTML_START = re.compile(r"^\s*(?:<\?xml[^<>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+HTML_ELEMENT = re.compile(r"</?(?:p|div|h[1-6]|body|a|span|table|ul|li|br|article|section|title|meta)\b[^<>]*>", re.IGNORECASE)
+MARKDOWN_SIGN = re.compile(r"^#{1,6} \S|^(?:```|~~~)|\[[^\[\]\n]+\]\([^()\s]+\)|^\s*[-*] \S", re.MULTILINE)
 RST_SIGN = re.compile(r"^\.\. [\w-]+::|^\S.*\n(?:={3,}|-{3,}|~{3,})\n|:\w+:`[^`]+`|::\n\n[ \t]+\S", re.MULTILINE)
 
 
@@ -129,7 +148,9 @@ def _extract(page: Page, title: str) -> Document:
             if cut:
                 notes.append(f"only the first {webpage.MAX_LENGTH:,} characters of the page were read")
         else:
-            found = _read_text(source, kind)
+            found = _read_text(source if kind == "notebook" else source[: markup.MAX_LENGTH], kind, _suffix_of(page))
+            if kind != "notebook" and len(source) > markup.MAX_LENGTH:
+                notes.append(f"only the first {markup.MAX_LENGTH:,} characters of the text were read")
     text = found.markdown
     if not re.search(r"\w", text):
         raise ExtractError("the page holds no text")
@@ -166,7 +187,7 @@ def _read_webpage(source: str, page: Page) -> tuple[markup.Markup, bool]:
     return markup.Markup(article.markdown, article.title, article.author, article.published), article.cut
 
 
-def _read_text(source: str, kind: Kind) -> markup.Markup:
+def _read_text(source: str, kind: Kind, suffix: str) -> markup.Markup:
     if source.startswith("version https://git-lfs.github.com/spec/"):
         raise ExtractError("a Git LFS pointer instead of the file")
     if kind == "markdown":
@@ -175,7 +196,15 @@ def _read_text(source: str, kind: Kind) -> markup.Markup:
         return markup.read_restructuredtext(source)
     if kind == "notebook":
         return markup.read_notebook(source)
+    if suffix in CODE_SUFFIXES:
+        return markup.Markup(fence(normalise(source), CODE_SUFFIXES[suffix]))
     return markup.Markup(clean_text(protect(clean_text(source))))
+
+
+def _suffix_of(page: Page) -> str:
+    """The suffix of the address that was fetched, else of the link, in lower case with its dot."""
+    suffixes = (posixpath.splitext(unquote(urlsplit(address).path))[1].lower() for address in (page.fetched_url, page.url))
+    return next((suffix for suffix in suffixes if suffix), "")
 
 
 def _name_of(page: Page) -> str:
@@ -219,7 +248,12 @@ def decode(body: bytes, content_type: str = "") -> str:
         text = _decode_as(body, name)
         if text is not None:
             return text
-    for name in detect_encoding(body[:200_000]):
+    foreign = re.findall(rb"[\x80-\xff]+", body)
+    if sum(map(len, foreign)) < LONE_LETTERS * len(foreign):
+        names = ["windows-1252"]
+    else:
+        names = detect_encoding(body[:200_000])
+    for name in names:
         text = _decode_as(body, name)
         if text is not None:
             return text
@@ -243,9 +277,7 @@ def kind_of(source: str, page: Page) -> Kind:
         return "notebook"
     if HTML_START.match(beginning):
         return "html"
-    suffix = ""
-    for address in (page.fetched_url, page.url):
-        suffix = suffix or posixpath.splitext(unquote(urlsplit(address).path))[1].lower()
+    suffix = _suffix_of(page)
     declared = page.content_type.partition(";")[0].strip().lower()
     if suffix == ".ipynb" or declared == "application/x-ipynb+json":
         return "notebook"
@@ -253,6 +285,8 @@ def kind_of(source: str, page: Page) -> Kind:
         return TYPES[declared]
     if suffix in SUFFIXES and SUFFIXES[suffix] not in ("html", "text"):
         return SUFFIXES[suffix]
+    if suffix in CODE_SUFFIXES:
+        return "text"
     if declared in ("application/json", "application/xml", "text/xml", "text/css", "text/javascript", "application/javascript"):
         raise ExtractError(f"{declared} is not a kind of page that is read")
     if len(HTML_ELEMENT.findall(source[:20_000])) > 3 and suffix in ("", ".html", ".htm", ".xhtml") and beginning.lstrip().startswith("<"):

@@ -176,7 +176,7 @@ class _Composer:
     def _find_title_style(self, lines: Sequence[Line]) -> Style | None:
         large = (line for line in lines if line.page == lines[0].page and line.size > 1.15 * self.body_size and len(line.text) > 3)
         first = next(large, None)
-        if first is None or NAMED.match(first.text) or _is_numbered(first):
+        if first is None or NAMED.match(first.text) or (_is_numbered(first) and first.text[0].isdigit()):
             return None
         return first.style
 
@@ -342,7 +342,7 @@ def mend_hyphens(text: str, vocabulary: str | None = None) -> str:
 
     What occurs in neither form is joined, unless it already has a hyphen, a capital or a digit at the break, or both halves are words.
     """
-    others = re.sub(rf"\S*{HYPHEN} ?\S*", " ", vocabulary or text).casefold()
+    others = re.sub(rf"[^\s{HYPHEN}]{{0,60}}{HYPHEN} ?\S{{0,60}}", " ", vocabulary or text).casefold()
     known = Counter(re.findall(r"[\w’']+(?:-[\w’']+)*", others))
     words = {part for word in known for part in word.split("-")}
 
@@ -358,5 +358,5 @@ def mend_hyphens(text: str, vocabulary: str | None = None) -> str:
         )
         return f"{before}-{after}" if keeps else before + after
 
-    text = re.sub(rf"([\w’']+(?:-[\w’']+)*){HYPHEN} ?([\w’']+)", decide, text)
+    text = re.sub(rf"([\w’']{{1,60}}(?:-[\w’']{{1,60}}){{0,6}}){HYPHEN} ?([\w’']+)", decide, text)
     return text.replace(HYPHEN, "-")

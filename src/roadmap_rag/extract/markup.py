@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_inline import StateInline
 
+MAX_LENGTH = 1_000_000
+"""Characters of markup that are read; the archived files have at most 62,000."""
 MAX_OUTPUT = 2_000
 """Characters kept of one output of a notebook cell; the archived ones have 30 to 1,500."""
 
@@ -178,15 +180,25 @@ def read_restructuredtext(text: str) -> Markup:
 def read_notebook(text: str) -> Markup:
     """Markdown cells as they are, code in fences, short text outputs; images and rich outputs are left out."""
     try:
-        notebook = nbformat.reads(text, as_version=4)
+        data = json.loads(text)
+        for cell in data.get("cells", []):  # many published notebooks lack what the format demands
+            cell.setdefault("metadata", {})
+            cell.setdefault("source", "")
+            if cell.get("cell_type") == "code":
+                cell.setdefault("outputs", [])
+                cell.setdefault("execution_count", None)
+        data.setdefault("metadata", {})
+        notebook = nbformat.reads(json.dumps(data), as_version=4)
     except Exception as error:
         raise ExtractError("the notebook cannot be read") from error
     language = str(
         notebook.metadata.get("kernelspec", {}).get("language") or notebook.metadata.get("language_info", {}).get("name") or "python"
     )
     parts = []
+    room = MAX_LENGTH
     for cell in notebook.cells:
-        source = _joined(cell.get("source", ""))
+        source = _joined(cell.get("source", ""))[:room]
+        room -= len(source)
         if cell.cell_type == "markdown":
             parts.append(markdown_to_html(source))
         elif cell.cell_type == "code" and source.strip():

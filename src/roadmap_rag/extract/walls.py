@@ -91,7 +91,8 @@ COOKIE = _any(r"\bcookies?\b", r"\bconsent\b", r"tracking technolog", r"personal
 COOKIE_ASK = _any(r"\b(?:accept|reject|agree|allow|manage|enable|consent)\b", r"\bwe (?:and our partners )?use\b")
 SCRIPT = _any(
     r"\b(?:enable|turn on|activate|allow|requires?|needs?|without) java ?script",
-    r"\bjava ?script (?:is|must be|has to be|seems to be) (?:required|disabled|enabled|turned (?:on|off)|not (?:enabled|available|supported))",
+    r"\bjava ?script (?:is|must be|has to be|seems to be) (?:required|disabled|enabled|turned (?:on|off))",
+    r"\bjava ?script is not (?:enabled|available|supported)",
     r"browser (?:does not|doesn't) support java ?script",
 )
 MISSING = _any(
@@ -100,10 +101,11 @@ MISSING = _any(
     r"^not found\b",
     r"\b(?:page|file|article|site|repository|document|post|content|url)\b[^.]{0,40}\bnot (?:be )?found",
     r"\b(?:page|file|article|site|repository|document|post|content|url)\b[^.]{0,40}\b(?:doesn't|does not|no longer) exists?",
-    r"\b(?:page|file|article|site|repository|document|post|content|url)\b[^.]{0,40}\b(?:no longer available|has been (?:removed|deleted)|isn't here)",
+    r"\b(?:page|file|article|site|repository|document|post|content|url)\b[^.]{0,40}\b(?:no longer available|isn't here)",
+    r"\b(?:page|file|article|site|repository|document|post|content)\b has been (?:removed|deleted)",
     r"(?:couldn't|could not|can't|cannot) find (?:that|this|the) page",
 )
-EMPTY_APP = re.compile(r"<div id=[\"']?(?:root|app|__next|__nuxt)[\"']?[^>]*>\s*</div>", re.IGNORECASE)
+EMPTY_APP = re.compile(r"<div id=[\"']?(?:root|app|__next|__nuxt)[\"']?[^<>]*>\s*</div>", re.IGNORECASE)
 
 
 def recognise_wall(*, html: str, head_title: str, text: str, visible: str, url: str, fetched_url: str, has_password: bool) -> Wall | None:

@@ -23,9 +23,12 @@ from roadmap_rag.extract.writer import INVISIBLE, Element, squeeze, write_markdo
 logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # what it cannot read is reported by the caller, once
 logging.getLogger("htmldate").setLevel(logging.CRITICAL)
 
-MAX_LOCATED = 3_000_000
-"""Characters of HTML up to which trafilatura looks for the article; beyond, the page's own landmarks (main, article) are used."""
-MAX_LENGTH = 8_000_000
+MAX_LOCATED = 10_000
+"""Elements up to which trafilatura looks for the article; beyond, the page's own landmarks (main, article) are used.
+
+Its time and memory grow faster than the page; the archived pages have at most 2,000 elements.
+"""
+MAX_LENGTH = 4_000_000
 """Characters of HTML that are parsed at all; the archived articles have at most 210,000."""
 SHARE_OF_VOTES = 0.9
 SHORT_PARAGRAPH = 200
@@ -54,7 +57,7 @@ BOILERPLATE_NAMES = frozenset(
 )
 HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 PERMALINK = re.compile(r"^[\s#¶§🔗]*$")
-TEX_DELIMITERS = re.compile(r"\\\((?P<inline>.+?)\\\)|\\\[(?P<display>.+?)\\\]", re.DOTALL)
+TEX_DELIMITERS = re.compile(r"\\\((?P<inline>(?:[^\\]|\\(?![()])){1,2000})\\\)|\\\[(?P<display>(?:[^\\]|\\(?![\[\]])){1,4000})\\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def read_webpage(html: str, url: str) -> Article | None:
     has_password = any((field.get("type") or "").lower() == "password" for field in tree.iter("input"))
     metadata = read_metadata(tree, url)
     mark_formulas(tree)
-    article = _locate(tree, url) if len(html) <= MAX_LOCATED else _landmark(tree)
+    article = _locate(tree, url) if sum(1 for _ in tree.iter()) <= MAX_LOCATED else _landmark(tree)
     drop_boilerplate(article)
     _drop_preamble(article)
     return Article(
@@ -205,7 +208,11 @@ def _landmark(tree: Element) -> Element:
 
 def _locate(tree: Element, url: str) -> Element:
     """The element that holds the article."""
-    document = trafilatura.bare_extraction(deepcopy(tree), url=url, include_comments=False, include_tables=True, include_formatting=True)
+    copy = deepcopy(tree)
+    for element in copy.iter():  # its search for formulas takes quadratic time, and only words are wanted of it
+        element.text = element.text.replace("\\", " ") if element.text else element.text
+        element.tail = element.tail.replace("\\", " ") if element.tail else element.tail
+    document = trafilatura.bare_extraction(copy, url=url, include_comments=False, include_tables=True, include_formatting=True)
     body = tree.find("body")
     top = body if body is not None else tree
     if document is None or document.body is None:
@@ -234,12 +241,17 @@ def _locate(tree: Element, url: str) -> Element:
     landmarks = holder.xpath(f"ancestor-or-self::*[{LANDMARKS}]")
     if landmarks:
         return landmarks[-1]
-    return holder.getparent() if holder is not top and _has_sections_beside(holder) else holder
+    for outer in (holder, *holder.iterancestors()):
+        if outer is top:
+            break
+        if _has_sections_beside(outer):
+            holder = outer.getparent()
+    return holder
 
 
 def _has_sections_beside(element: Element) -> bool:
     """Whether a sibling that is built alike holds paragraphs too: then the article is what holds them both."""
-    return any(
+    return (element.tag == "section" or bool(element.get("class"))) and any(
         sibling.tag == element.tag and sibling.get("class") == element.get("class")
         for sibling in (*element.itersiblings(), *element.itersiblings(preceding=True))
         if isinstance(sibling.tag, str) and any(len("".join(paragraph.itertext())) > SHORT_PARAGRAPH for paragraph in sibling.iter("p"))

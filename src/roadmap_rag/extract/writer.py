@@ -19,6 +19,9 @@ Element = Any
 MAX_DEPTH = 150
 """Nested deeper than this, an element is written as plain text: no article is, and the writer is recursive."""
 
+LONGEST_HEADING = 200
+"""Characters; what is longer is a paragraph in large print."""
+
 SKIPPED = frozenset(
     "applet area audio base button canvas col colgroup datalist dialog embed frame frameset head iframe img input link map meta noscript "
     "object optgroup option param picture progress script select source style svg template textarea title track video".split()
@@ -40,6 +43,8 @@ INVISIBLE = re.compile(
 
 SPACES = re.compile(r"[ \t\r\n\f\v\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 HTML_TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9-]*(?:\s[^<>`\n]*)?/?>|<!--")
+SCRIPT = re.compile(r"[\w+−–(-]")
+"""How an exponent or index begins; a raised star is the mark of a note."""
 ADMONITION = re.compile(r"^\[!(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*")
 LANGUAGE = re.compile(r"(?:^|\s)(?:language|lang|highlight-source|highlight|brush:?)[-\s]([A-Za-z0-9+#_.-]+)")
 LANGUAGE_NAMES = frozenset(
@@ -49,13 +54,16 @@ LANGUAGE_NAMES = frozenset(
 NO_LANGUAGE = frozenset({"default", "none", "notranslate", "plain", "plaintext", "text", "source", "python-traceback"})
 
 
+def normalise(text: str) -> str:
+    """NFC, line feeds only, no character that a reader cannot see, no trailing spaces."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
+    text = unicodedata.normalize("NFC", INVISIBLE.sub("", text))
+    return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
+
+
 def clean_text(text: str) -> str:
-    """NFC, line feeds only, no character that a reader cannot see, no trailing spaces, at most one empty line in a row."""
-    text = unicodedata.normalize(
-        "NFC", INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n"))
-    )
-    text = re.sub(r"[^\S\n]+(?=\n|$)", "", text)
-    return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
+    """Normalised, with at most one empty line in a row."""
+    return re.sub(r"\n{3,}", "\n\n", normalise(text))
 
 
 def squeeze(text: str) -> str:
@@ -85,7 +93,7 @@ def protect(text: str) -> str:
 
 def write_markdown(root: Element) -> str:
     """The text of the tree below ``root`` as Markdown, cleaned."""
-    return clean_text("\n\n".join(_blocks(root, 0)))
+    return normalise("\n\n".join(_blocks(root, 0)))
 
 
 # ----------------------------------------------------------------------------------------------------------------------- blocks
@@ -118,7 +126,7 @@ def _paragraph(run: list[str]) -> Iterator[str]:
 
 def _tidy(text: str) -> str:
     text = re.sub(r"(?<=\S) {2,}", " ", text)
-    return re.sub(r" *\n *", "\n", text).strip()
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r" *\n *", "\n", text)).strip()
 
 
 def _is_block(element: Element) -> bool:
@@ -135,7 +143,8 @@ def _block(element: Element, depth: int) -> Iterator[str]:
     tag = element.tag
     if tag in HEADINGS:
         if heading := protect(squeeze(_inline_content(element, depth))):
-            yield "#" * HEADINGS[tag] + " " + heading.lstrip("\\#").strip()
+            heading = heading.lstrip("\\#").strip()
+            yield heading if len(heading) > LONGEST_HEADING else "#" * HEADINGS[tag] + " " + heading
     elif tag == "pre":
         yield from _code_block(element)
     elif tag == "tex":
@@ -293,9 +302,9 @@ def _inline(element: Element, depth: int) -> str:
     if tag in CODE or (tag == "span" and "literal" in (element.get("class") or "").split()):  # the latter is how docutils marks code
         return _code_span("".join(element.itertext()))
     content = _inline_content(element, depth)
-    if tag == "sup" and content.strip() and element.find(".//a") is None and not content.strip().startswith("["):
+    if tag == "sup" and element.find(".//a") is None and SCRIPT.match(content.strip()):
         return f"^{content.strip()}"
-    if tag == "sub" and content.strip():
+    if tag == "sub" and SCRIPT.match(content.strip()):
         return f"_{content.strip()}"
     return content
 
