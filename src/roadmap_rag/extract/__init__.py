@@ -249,11 +249,8 @@ def decode(body: bytes, content_type: str = "") -> str:
         if text is not None:
             return text
     foreign = re.findall(rb"[\x80-\xff]+", body)
-    if sum(map(len, foreign)) < LONE_LETTERS * len(foreign):
-        names = ["windows-1252"]
-    else:
-        names = detect_encoding(body[:200_000])
-    for name in names:
+    is_latin = sum(map(len, foreign)) < LONE_LETTERS * len(foreign)
+    for name in ["windows-1252"] if is_latin else detect_encoding(body[:200_000]):
         text = _decode_as(body, name)
         if text is not None:
             return text
