@@ -49,8 +49,8 @@ def _guarded(check: Callable[[App], Iterator[Check]], app: App) -> Iterator[Chec
     try:
         yield from check(app)
     except RoadmapRagError as error:
-        message, _, remedy = str(error).partition("; ")
-        yield Check(check.__name__.strip("_"), False, message, remedy or "roadmap-rag ingest", needed=check is not _model)
+        message, _, remedy = str(error).partition("; run: ")
+        yield Check(check.__name__.strip("_"), False, message, remedy.removeprefix("rebuild it with: ") or "roadmap-rag ingest", needed=check is not _model)
 
 
 def _home(app: App) -> Iterator[Check]:

@@ -24,6 +24,7 @@ import numpy as np
 
 from roadmap_rag.domain import digest
 from roadmap_rag.errors import EncoderError
+from roadmap_rag.files import writing
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -177,9 +178,8 @@ class EmbeddingCache:
     """Vectors by model and text, in one SQLite file. Several processes may read it; the ingest lock allows one writer."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        with closing(self._connect()) as connection:
+        with writing(path.parent), closing(self._connect()) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID")
 
     def get(self, keys: Sequence[str]) -> dict[str, Vectors]:
@@ -194,10 +194,11 @@ class EmbeddingCache:
         return found
 
     def put(self, vectors: dict[str, Vectors]) -> None:
-        with closing(self._connect()) as connection, connection:
+        with writing(self._path.parent), closing(self._connect()) as connection, connection:
             connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", [(key, row.tobytes()) for key, row in vectors.items()])
 
     def _connect(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=30)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")

@@ -316,7 +316,7 @@ class Index:
         Only changed documents are chunked, only passages whose embedded text changed are given to ``embed``. Raises StorageError when
         the folder cannot be written; the generation that answers is then still the old one. Must be called under ``lock()``.
         """
-        with writing(self.folder):
+        with writing(self.folder), _chroma_errors(self.folder):
             return self._write(entries, settings, token_spans, embed, now, remove, progress)
 
     def _write(
@@ -475,6 +475,20 @@ class _Writer:
             self._passages.executemany("DELETE FROM passages WHERE row = ?", part)
             self._passages.executemany("DELETE FROM lexical WHERE rowid = ?", part)
             self._collection.delete(ids=[str(row) for (row,) in part])
+
+
+@contextmanager
+def _chroma_errors(folder: Path) -> Iterator[None]:
+    """Chroma's own errors while a generation is written: mostly a full disk."""
+    try:
+        yield
+    except Exception as error:
+        from chromadb.errors import ChromaError  # here, because a run that writes nothing need not load Chroma
+
+        if not isinstance(error, ChromaError):
+            raise
+        said = str(error).strip().splitlines()[0]
+        raise StorageError(f"{folder} cannot be written: {said}; free some space, then run: roadmap-rag ingest") from error
 
 
 def embedded_text(passage: Chunk) -> str:

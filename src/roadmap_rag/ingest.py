@@ -188,6 +188,9 @@ class Ingestor:
             else:
                 self._fetch(request, run)
             local = self._local_documents(request)
+            for _, document, _ in local:
+                if before.get(document.url) != document.id:
+                    self._queue(document, run)
             written = self._write(run, request, local)
             self._finish_rows(run, request, before, local, written)
             self._export()
