@@ -215,7 +215,7 @@ def test_killed_anywhere_nothing_is_lost_and_nothing_is_embedded_twice(tmp_path:
     """``KILL_POINTS=60`` takes more points than the ten that run by default."""
     points = int(os.environ.get("KILL_POINTS", "10"))
     steps = run_until_killed(tmp_path / "whole", 0)
-    assert steps > 100
+    assert steps >= 60
     for point in [1 + number * (steps - 1) // points for number in range(points)]:
         folder = tmp_path / str(point)
         home = SmallHome(folder, {**PAGES, f"{SITE}one": page("older")}, encoder_log=folder / "embedded.log")
