@@ -1,0 +1,181 @@
+"""Answers as Markdown for the chat: labels become links, doubtful sentences are marked, and nothing of a page can act.
+
+An answer may hold whatever stood on a page. Outside code every ``<`` is escaped, and links and images are reduced to their words, so the
+only HTML and the only links are those added here. Links of the form ``#do/ACTION/VALUE`` are what the script of the page turns into events.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+REASONS = {
+    "unsupported": "No passage that was read says this. Check it before you rely on it.",
+    "contradicted": "A passage that was read says otherwise. Do not rely on this.",
+}
+REFUSALS = {
+    "no_passage": "The sources do not answer this.",
+    "not_supported": "An answer was written, but nothing in it is held up by the sources, so it is not shown.",
+    "model_declined": "The passages that were found do not answer this.",
+}
+_OPEN, _CLOSE = {"unsupported": "\ue000", "contradicted": "\ue001"}, "\ue002"
+_PRIVATE = re.compile("[\ue000-\ue002]")
+
+_CODE = re.compile(r"(?:^|(?<=\n))[ \t]*(`{3,}|~{3,})[^\n]*\n(?:.*?\n)?[ \t]*\1[^\n]*(?=\n|$)|(`+)(?!`)[^\n]*?(?<!`)\2(?!`)", re.DOTALL)
+_IMAGE = re.compile(r"!\[([^\]]*)\](?:\([^)\s]*(?:\s[^)]*)?\)|\[[^\]]*\])?")
+_LINK = re.compile(r"(?<!\\)\[([^\]\n]*)\]\([^)\s]*(?:\s+[\"'(][^)]*)?\)")
+_DEFINITION = re.compile(r"^[ ]{0,3}\[[^\]\n]+\]:[ \t]*\S+.*$", re.MULTILINE)
+_LABEL = re.compile(r"\[(\d{1,3})\]")
+_LIST_MARK = re.compile(r"\s*(?:(?:[-*+]|\d+[.)])\s+|#{1,6}\s+|>\s*)*")
+
+
+def safe_markdown(text: str, prose: Callable[[str], str] = lambda part: part) -> str:
+    """Markdown without HTML, images and links; ``prose`` is applied to each part that is not code, after that."""
+    parts, place = [], 0
+    for code in _CODE.finditer(text):
+        parts += [prose(_disarm(text[place : code.start()])), code.group()]
+        place = code.end()
+    return "".join([*parts, prose(_disarm(text[place:]))])
+
+
+def _disarm(text: str) -> str:
+    text = _IMAGE.sub(lambda found: found[1], text)
+    text = _DEFINITION.sub("", text)
+    text = _LINK.sub(lambda found: found[1], text)
+    return text.replace("<", "&lt;")
+
+
+def question_markdown(question: str) -> str:
+    """The user's words as they were typed."""
+    return safe_markdown(question)
+
+
+def answer_markdown(record: Mapping[str, Any], reference: str) -> str:
+    """What the chat shows for an answer, a refusal included; ``reference`` names the stored exchange in its links."""
+    if record["refused"]:
+        return _refusal(record, reference)
+    known = {citation["n"] for citation in record["citations"]}
+    body = safe_markdown(_mark_sentences(record["answer"], record["sentences"]), lambda part: link_labels(part, known, reference))
+    for verdict, sign in _OPEN.items():
+        body = body.replace(sign, f'<mark class="doubt {verdict}" tabindex="0" title="{html.escape(REASONS[verdict])}">')
+    body = body.replace(_CLOSE, "</mark>")
+    return "\n\n".join(filter(None, [body, _sources(record["citations"], reference), _notices(record), _footer(record, reference)]))
+
+
+def link_labels(text: str, known: Collection[int], reference: str) -> str:
+    """Labels of existing citations as links that open the passage."""
+
+    def link(found: re.Match[str]) -> str:
+        number = int(found[1])
+        return f'<a href="#do/cite/{reference}.{number}">[{number}]</a>' if number in known else found[0]
+
+    return _LABEL.sub(link, text)
+
+
+def draft_markdown(text: str) -> str:
+    """The text as far as it is written, before anything in it was checked."""
+    return safe_markdown(text)
+
+
+def _mark_sentences(answer: str, sentences: Sequence[Mapping[str, Any]]) -> str:
+    """The answer with a sign before and after each sentence that is not supported. Blocks such as code are marked at their end only."""
+    answer = _PRIVATE.sub("", answer)
+    pieces, place = [], 0
+    for sentence in sentences:
+        text = _PRIVATE.sub("", sentence["text"]).strip()
+        start = answer.find(text, place) if text else -1
+        if start < 0:
+            continue
+        end = start + len(text)
+        if sentence["verdict"] in _OPEN:
+            lead = _LIST_MARK.match(text)
+            begin = start + (lead.end() if lead else 0)
+            if "\n" in text:
+                pieces += [answer[place:end], "\n\n", _OPEN[sentence["verdict"]], "The lines above", _CLOSE, "\n\n"]
+            else:
+                pieces += [answer[place:begin], _OPEN[sentence["verdict"]], answer[begin:end], _CLOSE]
+        else:
+            pieces.append(answer[place:end])
+        place = end
+    return "".join([*pieces, answer[place:]])
+
+
+def _sources(citations: Sequence[Mapping[str, Any]], reference: str) -> str:
+    lines = []
+    for citation in citations:
+        place = plain(citation["title"])
+        section = str(citation["section"]).rsplit(" > ", 1)[-1]
+        if section and section != citation["title"]:
+            place += f" · {plain(section)}"
+        lines.append(f'<a href="#do/cite/{reference}.{citation["n"]}">[{citation["n"]}]</a> {place}')
+    return f'<div class="sources">{"<br>".join(lines)}</div>' if lines else ""
+
+
+def _notices(record: Mapping[str, Any]) -> str:
+    return "".join(f'<div class="notice">{plain(_capital(notice))}</div>' for notice in record["notices"])
+
+
+def _footer(record: Mapping[str, Any], reference: str) -> str:
+    total = len(record["sentences"])
+    doubtful = sum(sentence["verdict"] in _OPEN for sentence in record["sentences"])
+    if doubtful:
+        checked = f"{doubtful} of {total} sentences not held up by the sources: marked above"
+    elif record["trace"].get("stopped"):
+        checked = "not checked"
+    elif record["model"]:
+        checked = f"{'the one sentence' if total == 1 else f'all {total} sentences'} checked against the sources"
+    else:
+        checked = "quoted word for word from the sources"
+    by = f"{plain(record['model'])}, " if record["model"] else ""
+    return f'<div class="meta">{by}{checked}, {record["timings"]["total"]:.1f} s · {_links(reference)}</div>'
+
+
+def _links(reference: str) -> str:
+    return (
+        f'<a href="#do/copy/{reference}">Copy</a> · <a href="#do/cited/{reference}">Copy with sources</a> · '
+        f'<a href="#do/why/{reference}">Why this answer?</a>'
+    )
+
+
+def _refusal(record: Mapping[str, Any], reference: str) -> str:
+    said = REFUSALS.get(record["reason"] or "", REFUSALS["no_passage"])
+    topics = "".join(f"<li>{_nearest(topic)}</li>" for topic in record["nearest_topics"])
+    why = f'<div class="meta">{record["timings"]["total"]:.1f} s · <a href="#do/why/{reference}">Why this answer?</a></div>'
+    return (
+        f'<div class="refusal"><p><strong>No answer.</strong> {plain(said)}</p><p>The nearest topics of the roadmap:</p>'
+        f"<ul>{topics}</ul></div>{_notices(record)}{why}"
+    )
+
+
+def _nearest(topic: Mapping[str, Any]) -> str:
+    link = f'<a class="chip" href="#do/topic/{html.escape(topic["id"])}">{plain(topic["title"])}</a>'
+    missing = len(topic["missing"])
+    if not missing:
+        return link
+    words = "1 source is missing" if missing == 1 else f"{missing} sources are missing"
+    return f'{link} <a class="chip quiet" href="#do/fetch/{html.escape(topic["id"])}">{words}: fetch</a>'
+
+
+def plain(text: object) -> str:
+    """Any text as HTML inside Markdown: no mark-up of either kind is left in it."""
+    escaped = html.escape(str(text))
+    return re.sub(r"([\\`*_\[\]$~|!#()])", lambda found: f"&#{ord(found[1])};", " ".join(escaped.split()).replace("&#x27;", "’"))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def copied(record: Mapping[str, Any], *, sources: bool) -> str:
+    """The answer as plain Markdown for the clipboard, with its citations or without its labels."""
+    if not sources:
+        return re.sub(r"\s?\[\d{1,3}\]", "", str(record["answer"])).strip()
+    lines = [str(record["answer"]).strip(), ""]
+    for citation in record["citations"]:
+        section = f", {citation['section']}" if citation["section"] else ""
+        dated = f" (fetched {citation['fetched_at'][:10]})" if citation["fetched_at"] else ""
+        lines.append(f"[{citation['n']}] {citation['title']}{section}{dated}: {citation['url']}")
+        lines.append(f"    “{' '.join(citation['quote'].split())}”")
+    return "\n".join(lines).strip()
