@@ -36,10 +36,10 @@ LEVELS = {
     "doctor": 7,
     "status": 7,
     "output": 7,
-    "ui": 7,
-    "evaluation": 7,
-    "cli": 8,
-    "__main__": 9,
+    "ui": 8,
+    "evaluation": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 """A module imports only from lower levels, or from its own package. The root holds the version and is free for all."""
 
