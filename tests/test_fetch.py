@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 import threading
+import tracemalloc
 import zlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -54,7 +55,10 @@ class Reply:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers from ``replies`` by path, the last one for ever; keeps what it was asked in ``asked``."""
+    """Answers from ``replies`` by path, the last one for ever.
+
+    ``asked``: what it was asked; ``busiest``: how many requests it was answering at the same time, at most.
+    """
 
     daemon_threads = True
 
@@ -64,6 +68,12 @@ class Server(ThreadingHTTPServer):
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.closing = threading.Event()
         self.lock = threading.Lock()
+        self.busy = self.busiest = 0
+
+    def count(self, more: int) -> None:
+        with self.lock:
+            self.busy += more
+            self.busiest = max(self.busiest, self.busy)
 
     def say(self, path: str, *replies: Reply) -> str:
         self.replies[path].extend(replies or (Reply(),))
@@ -100,6 +110,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         pieces = reply.pieces or (reply.body,)
+        self.server.count(+1)
         self.send_response_only(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
@@ -107,11 +118,14 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(sum(map(len, pieces)) if reply.length is None else reply.length))
         self.end_headers()
         if reply.status == 304:
+            self.server.count(-1)
             return
         try:
-            for number, piece in enumerate(pieces):
-                if number and self.server.closing.wait(reply.pause):
+            for number, piece in enumerate(pieces, 1):
+                if number > 1 and self.server.closing.wait(reply.pause):
                     break
+                if number == len(pieces):  # the client may send its next request before this thread goes on
+                    self.server.count(-1)
                 self.wfile.write(piece)
                 self.wfile.flush()
         except OSError:  # the client has heard enough
@@ -508,7 +522,13 @@ def test_a_packed_body(fetcher: WebFetcher, server: Server, packed: bytes, encod
 def test_a_decompression_bomb(make: Callable[..., WebFetcher], server: Server) -> None:
     bomb = gzip.compress(b"\0" * 50_000_000)
     assert len(bomb) < 100_000
-    assert failure(make(max_bytes=1_000_000), server.say("/a", Reply(body=bomb, headers=GZIP))).reason == "larger than 1 MB"
+    fetcher, url = make(max_bytes=1_000_000), server.say("/a", Reply(body=bomb, headers=GZIP))
+    tracemalloc.start()
+    try:
+        assert failure(fetcher, url).reason == "larger than 1 MB"
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000  # the highest use of memory, in bytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_bomb_of_empty_parts(make: Callable[..., WebFetcher], server: Server) -> None:
@@ -530,6 +550,11 @@ def test_a_packing_that_was_not_asked_for(fetcher: WebFetcher, server: Server) -
 def test_a_body_that_trickles(make: Callable[..., WebFetcher], server: Server) -> None:
     url = server.say("/a", Reply(pieces=(b"x",) * 1000, pause=0.05))
     assert failure(make(max_seconds=0.5), url).reason == "not complete within 0.5 s"
+
+
+def test_a_body_that_comes_too_late(make: Callable[..., WebFetcher], server: Server) -> None:
+    url = server.say("/a", Reply(pieces=(b"x", b"y"), pause=3))
+    assert failure(make(timeout=30.0, max_seconds=0.5), url).reason == "not complete within 0.5 s"
 
 
 def test_a_body_that_stops(make: Callable[..., WebFetcher], server: Server) -> None:
@@ -592,6 +617,14 @@ def test_time_that_has_passed_counts(make: Callable[..., WebFetcher], server: Se
     assert clock.slept == [1.5, 0.5]
 
 
+def test_a_clock_that_is_set_back_stops_nothing(make: Callable[..., WebFetcher], server: Server, clock: Clock) -> None:
+    fetcher = make(delay=1.5)
+    fetcher.fetch(server.say("/a"))
+    clock.now -= 3600
+    fetcher.fetch(server.say("/b"))
+    assert clock.slept == [1.5, 60.0]
+
+
 def test_a_crawl_delay(make: Callable[..., WebFetcher], server: Server, clock: Clock) -> None:
     server.say("/robots.txt", Reply(body=b"User-agent: other\nCrawl-delay: 50\n\nUser-agent: *\nCrawl-delay: 7.5"))
     fetcher = make(delay=1.0)
@@ -608,10 +641,11 @@ def test_a_crawl_delay_of_an_hour_is_cut(fetcher: WebFetcher, server: Server, cl
 
 def test_one_request_at_a_time_to_a_host(make: Callable[..., WebFetcher], server: Server, clock: Clock) -> None:
     fetcher = make(delay=2.0)
-    urls = [server.say(f"/{number}") for number in range(6)]
+    urls = [server.say(f"/{number}", Reply(pieces=(HELLO, HELLO), pause=0.05)) for number in range(6)]
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(fetcher.fetch, urls))
     assert clock.slept == [2.0] * 6
+    assert server.busiest == 1
     assert server.paths().count("/robots.txt") == 1
 
 

@@ -76,7 +76,5 @@ def _unpack(chunks: Iterable[bytes], encoding: str, max_bytes: int) -> Iterator[
                 unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
             yield unpacker.decompress(rest, 1 << 16)
             rest = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
-    if received:
-        yield unpacker.flush()
-        if not unpacker.eof:
-            raise zlib.error("it ends too early")
+    if received and not unpacker.eof:
+        raise zlib.error("it ends too early")
