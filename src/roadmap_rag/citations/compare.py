@@ -1,0 +1,252 @@
+"""A claim beside a stretch of a passage: what they share and where they differ, as numbers.
+
+No feature reads meaning; together they tell a close paraphrase from a sentence about the same thing that says something else: an altered
+number, another name, an added negation, the opposite direction, words that the passage does not have.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+from roadmap_rag.citations.evidence import stems
+from roadmap_rag.text import STOP_WORDS, stem, words
+
+FEATURES = (
+    "cosine",
+    "coverage",
+    "passage_coverage",
+    "uncovered",
+    "reverse",
+    "pairs",
+    "numbers_missing",
+    "names_missing",
+    "negation",
+    "opposites",
+    "strong_words",
+    "order",
+    "length",
+)
+
+_NUMBER = re.compile(
+    r"(?<![\w.])[-−~]?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:e([-+]?\d+))?(?:\s?(%|percent|per cent|thousand|million|billion|trillion|[kmbtx×])(?![\w]))?(?![\w]|[.,]\d)",
+    re.IGNORECASE,
+)
+_SCALE = {
+    "k": 1e3,
+    "thousand": 1e3,
+    "m": 1e6,
+    "million": 1e6,
+    "b": 1e9,
+    "billion": 1e9,
+    "t": 1e12,
+    "trillion": 1e12,
+    "%": 1.0,
+    "percent": 1.0,
+    "per cent": 1.0,
+    "x": 1.0,
+    "×": 1.0,
+}
+_NUMBER_WORDS = {
+    name: value
+    for value, names in {
+        0.25: "quarter", 0.5: "half halves", 2: "two twice double doubled doubles doubling both pair second", 3: "three triple thrice third", 4: "four fourth quadruple",
+        5: "five fifth", 6: "six sixth", 7: "seven seventh", 8: "eight eighth", 9: "nine ninth", 10: "ten tenth", 11: "eleven", 12: "twelve dozen", 13: "thirteen", 14: "fourteen",
+        15: "fifteen", 16: "sixteen", 17: "seventeen", 18: "eighteen", 19: "nineteen", 20: "twenty", 24: "twenty-four", 30: "thirty", 40: "forty", 50: "fifty", 60: "sixty", 100: "hundred", 1000: "thousand",
+    }.items()
+    for name in names.split()
+}  # fmt: skip
+_NEGATIONS = frozenset(
+    "not no never none nor without cannot neither nothing hardly rarely nobody n't unlike lack lacks lacking fails".split()
+)
+_STRONG = frozenset(
+    "only all every always never none exactly must any entirely completely fully solely exclusively first best worst largest smallest most least no nothing guarantee guarantees".split()
+)
+_OPPOSITES = """
+increase:decrease,reduce,lower,shrink,drop,decline increases:decreases raise:lower,reduce rise:fall,drop grow:shrink more:less,fewer higher:lower high:low greater:smaller,less larger:smaller
+large:small big:small,little longer:shorter long:short faster:slower fast:slow quick:slow speed:slow before:after earlier:later first:last,second early:late better:worse best:worst improve:worsen,hurt,harm,degrade
+easier:harder,difficult easy:hard,difficult simple:complex,complicated cheap:expensive,costly cheaper:costlier,expensive strong:weak stronger:weaker always:never,sometimes all:none,some,few include:exclude
+with:without enable:disable,prevent allow:forbid,prevent,prohibit open:closed,close public:private encoder:decoder encode:decode input:output train:inference,test supervised:unsupervised,self-supervised
+positive:negative maximum:minimum maximize:minimize maximise:minimise upper:lower above:below add:remove,subtract on:off same:different similar:different identical:different static:dynamic
+frozen:trainable,trained,updated freeze:train,update unfreeze:freeze fixed:variable,changing,learned required:optional need:optional must:optional,need able:unable possible:impossible sparse:dense local:global,remote
+forward:backward left:right start:end begin:end success:failure succeed:fail accept:reject win:lose outperform:underperform agree:disagree stable:unstable known:unknown true:false correct:wrong,incorrect
+safe:unsafe,dangerous single:multiple,several one:many,several few:many rarely:often seldom:often deterministic:random,stochastic parallel:sequential,serial sync:async synchronous:asynchronous online:offline
+linear:nonlinear,non-linear shallow:deep narrow:wide broad:narrow automatic:manual automatically:manually manually:automatically explicit:implicit explicitly:implicitly direct:indirect directly:indirectly
+inside:outside within:outside internal:external former:latter preserve:destroy,lose,discard keep:drop,discard,remove retain:lose,discard advantage:disadvantage,drawback benefit:drawback,harm strength:weakness
+convex:concave lossless:lossy discrete:continuous unidirectional:bidirectional causal:bidirectional,acyclic horizontal:vertical row:column syntactic:semantic lexical:semantic numerator:denominator
+precision:recall bias:variance overfit:underfit overfitting:underfitting expert:beginner novice:expert absolute:relative query:document,passage key:value client:server sender:receiver teacher:student
+parent:child ancestor:descendant import:export upload:download read:write buy:sell push:pull ascending:descending compress:expand,decompress merge:split combine:separate,split separate:joint,combined,shared
+independent:dependent depend:independent necessary:unnecessary useful:useless sufficient:insufficient enough:insufficient efficient:inefficient reliable:unreliable expected:unexpected likely:unlikely
+""".split()
+
+
+def _opposites() -> dict[str, frozenset[str]]:
+    table: dict[str, set[str]] = {}
+    for entry in _OPPOSITES:
+        word, _, others = entry.partition(":")
+        for other in others.split(","):
+            table.setdefault(stem(word), set()).add(stem(other))
+            table.setdefault(stem(other), set()).add(stem(word))
+    return {word: frozenset(others) for word, others in table.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text as features read it."""
+
+    stems: tuple[str, ...]
+    content: tuple[str, ...]
+    """Distinct stems that carry a subject, in order."""
+    numbers: frozenset[float]
+    names: frozenset[str]
+    negations: int
+    strong: frozenset[str]
+
+
+_NAME = re.compile(r"[A-Za-z][\w]*(?:[-./+#_][\w]+)*\+*")
+
+
+@functools.lru_cache(maxsize=16_384)
+def read(text: str) -> Reading:
+    found = stems(text)
+    stop = _stop_stems()
+    content = tuple(dict.fromkeys(each for each in found if each not in stop and (len(each) > 1 or each.isalnum()) and not each.isdigit()))
+    lowered = words(text)
+    negations = sum(word in _NEGATIONS or word.endswith(("n't", "n’t")) for word in lowered)
+    return Reading(found, content, _numbers(text), _names(text), negations, frozenset(word for word in lowered if word in _STRONG))
+
+
+@functools.cache
+def _stop_stems() -> frozenset[str]:
+    return frozenset(stem(word) for word in STOP_WORDS) | STOP_WORDS
+
+
+def _numbers(text: str) -> frozenset[float]:
+    found: set[float] = set()
+    for match in _NUMBER.finditer(text):
+        value = float(match.group(1).replace(",", "")) * 10.0 ** int(match.group(2) or 0)
+        found.add(round(value * _SCALE.get((match.group(3) or "").lower(), 1.0), 10))
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=4_096)
+def loose_numbers(text: str) -> frozenset[float]:
+    """Every value that the text could be said to state: words for numbers, percent as shares, digits inside names."""
+    found = set(_numbers(text))
+    for match in _NUMBER.finditer(text):
+        plain = float(match.group(1).replace(",", ""))
+        found.add(plain)
+        if (match.group(3) or "").lower() in ("%", "percent", "per cent"):
+            found.add(round(plain / 100, 10))
+    found.update(float(each) for each in re.findall(r"\d+(?:\.\d+)?", text.replace(",", "")) if len(each) < 16)
+    found.update(value for word in words(text) for piece in (word, *word.split("-")) if (value := _NUMBER_WORDS.get(piece)) is not None)
+    return frozenset(found)
+
+
+def _names(text: str) -> frozenset[str]:
+    """Words with a capital, a digit or an underscore; the first word of the text only if more than its first letter says so."""
+    found: set[str] = set()
+    for number, match in enumerate(_NAME.finditer(text)):
+        word = match.group()
+        inner = any(char.isupper() or char.isdigit() or char == "_" for char in word[1:])
+        if inner or (word[0].isupper() and number > 0 and word.lower() not in STOP_WORDS):
+            found.add(word.casefold())
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=512)
+def context_words(text: str) -> frozenset[str]:
+    """What names may be found as: words, their parts, and acronyms of words that stand next to each other."""
+    lowered = words(text)
+    found = set(lowered) | {stem(word) for word in lowered}
+    pieces: list[str] = []
+    for word in lowered:
+        parts = [part for part in re.split(r"[-_.'’/+#&]", word) if part]
+        found.update(parts)
+        pieces.extend(parts)
+    for size in (2, 3, 4, 5):
+        found.update("".join(word[0] for word in pieces[at : at + size]) for at in range(len(pieces) - size + 1))
+    return frozenset(found)
+
+
+def names_missing(names: frozenset[str], context: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in names if not _named(name, context)))
+
+
+def _named(name: str, context: frozenset[str]) -> bool:
+    if name in context or name.removesuffix("s") in context or stem(name) in context or name.replace("-", "") in context:
+        return True
+    parts = [part for part in re.split(r"[-_./+#]", name) if part]
+    return len(parts) > 1 and all(part in context or stem(part) in context for part in parts)
+
+
+def _covered(word: str, others: frozenset[str]) -> bool:
+    """The same stem, or words of one family: "prefer" and "preference"."""
+    if word in others:
+        return True
+    if len(word) < 5:
+        return False
+    return any(other.startswith(word[: max(5, len(word) - 3)]) and abs(len(other) - len(word)) <= 5 for other in others if len(other) >= 5)
+
+
+def compare(claim: str, stretch: str, passage: str, context: str, cosine: float) -> dict[str, float]:
+    """Features of a claim beside one stretch of ``passage``; ``context`` is the passage with its title and section."""
+    said, seen = read(claim), read(stretch)
+    near, far = frozenset(seen.stems), frozenset(stems(context))
+    weights = {word: 1.0 + 0.5 * (word in said.names or any(char.isdigit() for char in word)) for word in said.content}
+    total = sum(weights.values()) or 1.0
+    missing = [word for word in said.content if not _covered(word, near)]
+    far_missing = [word for word in missing if not _covered(word, far)]
+    claim_words = frozenset(said.stems)
+    reverse = sum(_covered(word, claim_words) for word in seen.content) / (len(seen.content) or 1)
+    return {
+        "cosine": cosine,
+        "coverage": 1 - sum(weights[word] for word in missing) / total,
+        "passage_coverage": 1 - sum(weights[word] for word in far_missing) / total,
+        "uncovered": min(len(far_missing), 6) / 6,
+        "reverse": reverse,
+        "pairs": _shared_pairs(said.content, seen.content),
+        "numbers_missing": float(min(len(numbers_missing(claim, context)), 2)),
+        "names_missing": float(min(len(names_missing(said.names, context_words(context))), 2)),
+        "negation": float((said.negations % 2) != (seen.negations % 2)),
+        "opposites": float(min(len(opposed(said.stems, near)), 2)),
+        "strong_words": float(min(len(said.strong - frozenset(words(stretch))), 2)),
+        "order": _order(said.content, seen.content),
+        "length": min(len(said.content), 30) / 30,
+    }
+
+
+def numbers_missing(claim: str, context: str) -> tuple[float, ...]:
+    """Numbers of the claim that the context does not state, in any way of writing them."""
+    stated = loose_numbers(context)
+    wanted = set(read(claim).numbers)
+    wanted |= {value for word in words(claim) for piece in (word,) if (value := _NUMBER_WORDS.get(piece)) is not None and value > 2}
+    return tuple(sorted(value for value in wanted if not any(abs(value - other) <= 1e-9 * max(1.0, abs(value)) for other in stated)))
+
+
+def opposed(said: tuple[str, ...], near: frozenset[str]) -> tuple[str, ...]:
+    """Words of the claim whose opposite stands in the evidence while they themselves do not."""
+    table = _opposite_table()
+    return tuple(dict.fromkeys(word for word in said if word not in near and table.get(word, frozenset()) & near))
+
+
+@functools.cache
+def _opposite_table() -> dict[str, frozenset[str]]:
+    return _opposites()
+
+
+def _shared_pairs(said: tuple[str, ...], seen: tuple[str, ...]) -> float:
+    """Share of the claim's neighbouring content words that stand close together in the evidence, in either order."""
+    places = {word: at for at, word in enumerate(seen)}
+    pairs = list(zip(said, said[1:], strict=False))
+    close = sum(abs(places[first] - places[second]) <= 3 for first, second in pairs if first in places and second in places)
+    return close / len(pairs) if pairs else 0.0
+
+
+def _order(said: tuple[str, ...], seen: tuple[str, ...]) -> float:
+    """Share of pairs of common words that stand in the same order in both; 0.5 where there are too few to tell."""
+    places = {word: at for at, word in enumerate(seen)}
+    common = [places[word] for word in said if word in places]
+    pairs = [(first, second) for number, first in enumerate(common) for second in common[number + 1 :]]
+    return sum(first < second for first, second in pairs) / len(pairs) if len(pairs) >= 3 else 0.5

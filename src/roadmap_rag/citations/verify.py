@@ -1,0 +1,125 @@
+"""The check itself: parts of a draft to sentences with verdicts and places."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from roadmap_rag.citations.compare import compare, read, stems
+from roadmap_rag.citations.evidence import Encode, Stretch, VectorMemory, stretches
+from roadmap_rag.citations.judge import constants, judge
+from roadmap_rag.citations.labels import Part, read_draft
+from roadmap_rag.citations.render import Checked, Evidence, Verified, render
+from roadmap_rag.domain import Hit, Verdict
+
+_SHORTLIST = 12
+"""Stretches per claim that are compared by vectors; those that share the most words with it."""
+_LABEL_BONUS = 0.03
+"""What a passage gains when the draft itself names it: it decides between places that say the same."""
+_vectors = VectorMemory()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    verdict: Verdict
+    chance: float
+    place: Evidence | None
+    features: Mapping[str, float]
+
+
+def verify(draft: str, passages: Sequence[Hit], encode: Encode, *, strict: bool = False, partial: bool = False) -> Verified:
+    """Check a draft whose label ``[i]`` means ``passages[i - 1]``.
+
+    With ``strict`` sentences that are not supported are left out, else they are marked. With ``partial`` the draft was cut off, and a last
+    sentence without an end is left out. Verifying the answer again against the cited passages in their order changes nothing.
+    """
+    read_ = read_draft(draft, len(passages), {hit.url for hit in passages}, partial=partial)
+    claims = [part for part in read_.parts if part.kind == "claim"]
+    judgements = iter(judge_claims([(part.text, part.labels) for part in claims], passages, encode))
+    checked: list[Checked] = []
+    details: list[Mapping[str, Any]] = []
+    frames: list[Part] = []
+    for part in read_.parts:
+        kind = part.kind
+        if kind == "code":
+            kind = "frame" if _copied(part.text, passages) else "claim"
+        detail: dict[str, Any] = {"text": part.text, "kind": kind, "labels": list(part.labels)}
+        details.append(detail)
+        if kind == "filler":
+            continue
+        if kind == "frame":
+            frames.append(part)
+            continue
+        if kind == "decline":
+            if checked and not frames:
+                checked[-1] = Checked(checked[-1].layout, checked[-1].text, checked[-1].verdict, checked[-1].evidence)
+            continue
+        judgement = Judgement("unsupported", 0.0, None, {}) if part.kind == "code" else next(judgements)
+        place = judgement.place
+        detail |= {"verdict": judgement.verdict, "chance": round(judgement.chance, 3), "features": dict(judgement.features)}
+        if place:
+            detail |= {"url": place.url, "start": place.start, "end": place.end}
+        if strict and judgement.verdict != "supported":
+            continue
+        supported = judgement.verdict == "supported" and place is not None
+        before = "".join(frame.layout + frame.text for frame in frames) + part.layout if frames else part.layout
+        text = before.lstrip() + part.text if frames else part.text
+        layout = frames[0].layout if frames else part.layout
+        frames = []
+        checked.append(Checked(layout, text, judgement.verdict, (place,) if supported and place else ()))
+    declines = [part for part in read_.parts if part.kind == "decline"]
+    held = any(each.verdict == "supported" for each in checked)
+    return render(checked, declined=bool(declines) and not held, removed=read_.removed, details=details)
+
+
+def judge_claims(claims: Sequence[tuple[str, Sequence[int]]], passages: Sequence[Hit], encode: Encode) -> list[Judgement]:
+    """A judgement per (claim, labels named for it), each against all passages."""
+    shortlists = [_shortlist(text, passages) for text, _ in claims]
+    texts = list(dict.fromkeys([text for text, _ in claims] + [stretch.text for shortlist in shortlists for _, stretch in shortlist]))
+    vectors = dict(zip(texts, _vectors.vectors(encode, texts), strict=True)) if texts else {}
+    known = constants()
+    found: list[Judgement] = []
+    for (text, labels), shortlist in zip(claims, shortlists, strict=True):
+        options = []
+        for number, stretch in shortlist:
+            hit = passages[number]
+            cosine = float(vectors[text] @ vectors[stretch.text])
+            features = compare(text, stretch.text, hit.text, f"{hit.title}\n{hit.section}\n{hit.text}", cosine)
+            verdict, chance = judge(features, known)
+            rank = alignment(features, stretch) + _LABEL_BONUS * (number + 1 in labels)
+            options.append((verdict == "supported", rank, chance, number, stretch, verdict, features))
+        found.append(_best(options, passages))
+    return found
+
+
+def alignment(features: Mapping[str, float], stretch: Stretch) -> float:
+    """How well a stretch matches a claim; between equals the shorter one wins."""
+    return features["cosine"] + 0.8 * features["coverage"] + 0.1 * features["reverse"] - 0.02 * stretch.sentences
+
+
+def _best(options: Sequence[tuple[bool, float, float, int, Stretch, Verdict, dict[str, float]]], passages: Sequence[Hit]) -> Judgement:
+    if not options:
+        return Judgement("unsupported", 0.0, None, {})
+    _, _, chance, number, stretch, verdict, features = max(options, key=lambda option: (option[0], option[1], -option[3]))
+    hit = passages[number]
+    return Judgement(verdict, chance, Evidence(hit.url, hit.start + stretch.start, hit.start + stretch.end, hit), features)
+
+
+def _shortlist(claim: str, passages: Sequence[Hit]) -> list[tuple[int, Stretch]]:
+    said = frozenset(read(claim).content)
+    scored = []
+    for number, hit in enumerate(passages):
+        for stretch in stretches(hit.text):
+            shared = len(said.intersection(stems(stretch.text)))
+            scored.append((shared - 0.2 * stretch.sentences, -number, -stretch.start, number, stretch))
+    scored.sort(key=lambda each: each[:3], reverse=True)
+    return [(number, stretch) for *_, number, stretch in scored[:_SHORTLIST]]
+
+
+def _copied(block: str, passages: Sequence[Hit]) -> bool:
+    """Whether a fenced block stands in a passage, line by line, whatever its indentation."""
+    lines = [line for raw in block.split("\n")[1:-1] if (line := re.sub(r"\s+", " ", raw).strip())]
+    seen = [re.sub(r"\s+", " ", hit.text) for hit in passages]
+    return bool(lines) and any(sum(line in text for line in lines) >= 0.8 * len(lines) for text in seen)
