@@ -39,7 +39,7 @@ class OpenAIGenerator:
         self.model = model
         self.base_url = base_url.rstrip("/")
         self.line = WaitingLine()
-        """The open streams; its length is how many answers are being written or wait."""
+        """The open streams: ``line.open`` answers are being written or wait."""
         self._api_key = api_key
         self._limits = Limits(first_token_timeout, timeout)
         self._request: dict[str, Any] = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from roadmap_rag.domain import Piece, Turn
@@ -27,6 +28,15 @@ STOPPABLE_BATCH = 64
 Measured with a 1.5B model on two AVX2 cores: with Ollama's own 512 a stopped prompt kept the server busy for another 16 s, with 64 for
 1.2 s, at about the same speed (34 and 31 tokens/s). A fast GPU can have more.
 """
+
+
+NOTHING_DROPPED = {"truncate": False, "shift": False}
+"""A prompt that does not fit is an error, and so is none of its beginning given up when the answer fills the window. A request with
+another ``shift`` than the one before makes Ollama load the model anew."""
+
+SHORT_OF_MEMORY = ("memory", "failed to allocate", "unable to allocate")
+PROCESS_ENDED = ("eof", "llama-server", "runner", "forcibly closed")
+"""What Ollama's errors say when the process that holds the model could not be started, or ended."""
 
 
 class ServerError(Exception):
@@ -66,7 +76,7 @@ class OllamaGenerator:
         self.host = parse_host(host)
         self.num_ctx = num_ctx
         self.line = WaitingLine()
-        """The open streams; its length is how many answers are being written or wait."""
+        """The open streams: ``line.open`` answers are being written or wait."""
         self._limits = Limits(first_token_timeout, timeout)
         self._keep_alive = normal_keep_alive(keep_alive)
         options: dict[str, Any] = {"seed": seed, "num_predict": max_tokens, "stop": list(stop)}
@@ -104,6 +114,7 @@ class OllamaGenerator:
             "keep_alive": self._keep_alive,
             "think": False,
             "stream": False,
+            **NOTHING_DROPPED,
         }
         import httpx
 
@@ -157,7 +168,7 @@ class _ChatClient:
 
     async def chat(self, **request: Any) -> AsyncIterator[dict[str, Any]]:
         body = {name: value for name, value in request.items() if value is not None}
-        return self._replies({**body, "truncate": False, "shift": False})
+        return self._replies({**body, **NOTHING_DROPPED})
 
     async def _replies(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         import httpx
@@ -218,17 +229,17 @@ def explain(
 def _explain_fault(fault: ServerError, host: str, model: str, num_ctx: int) -> GeneratorError:
     said = " ".join(str(fault).split())[:300]
     lower = said.lower()
-    if "exceed_context_size" in lower or "context size" in lower or "context length" in lower:
+    if "context size" in lower or "context length" in lower:
         return PromptTooLongError(
             f"the prompt does not fit the {num_ctx} tokens that {model} was given ({said}): ask a shorter question, or set a larger num_ctx"
         )
-    if fault.status == 404 and "model" in lower:
+    if fault.status == HTTPStatus.NOT_FOUND and "model" in lower:
         return GeneratorError(f"Ollama at {host} has no model {model}: run `ollama pull {model}`, or `roadmap-rag models` for those it has")
-    if "memory" in lower or "failed to allocate" in lower or "unable to allocate" in lower:
+    if any(word in lower for word in SHORT_OF_MEMORY):
         return GeneratorError(f"{model} does not fit into the memory of this machine ({said}): run `roadmap-rag models recommend`")
-    if "eof" in lower or "llama-server" in lower or "runner" in lower or "forcibly closed" in lower:
+    if any(word in lower for word in PROCESS_ENDED):
         return GeneratorError(
-            f"the process in which Ollama ran {model} ended ({said}): ask again; if it ends again, memory is short or `ollama serve` says why"
+            f"the process in which Ollama ran {model} ended ({said}): ask again; if that does not help, run `roadmap-rag models recommend`"
         )
     return GeneratorError(f"Ollama at {host} refused the request ({fault.status or 'in mid-answer'}: {said}): run `roadmap-rag doctor`")
 
@@ -238,11 +249,14 @@ def _stopped(host: str) -> str:
 
 
 def _message(body: str) -> str:
-    """The words of an error answer: of its JSON where it is some."""
+    """The words of an error answer. Ollama passes on what llama.cpp said as JSON in JSON."""
     try:
-        return str(json.loads(body)["error"])
+        error = json.loads(body)["error"]
     except (ValueError, KeyError, TypeError):
         return body
+    if isinstance(error, dict):
+        return str(error.get("message", error))
+    return _message(error) if isinstance(error, str) and error.startswith("{") else str(error)
 
 
 def _no_callbacks() -> CallbackManager:

@@ -33,21 +33,18 @@ class WaitingLine:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open = 0
+        self.open = 0
         self.last_sign = 0.0
-
-    def __len__(self) -> int:
-        return self._open
 
     def enter(self) -> int:
         """Count one more stream; return how many were open before."""
         with self._lock:
-            self._open += 1
-            return self._open - 1
+            self.open += 1
+            return self.open - 1
 
     def leave(self) -> None:
         with self._lock:
-            self._open -= 1
+            self.open -= 1
         self.last_sign = time.monotonic()
 
 
