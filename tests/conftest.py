@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -77,3 +78,30 @@ def through_replay(replay: Replay, no_proxy: None, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
     monkeypatch.setenv("SSL_CERT_FILE", replay.ca)
     return replay
+
+
+@pytest.fixture(scope="session")
+def roadmap_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the roadmap and one note indexed by the real embedder: what `make chat` has before any page is fetched."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "corpus" / "notes").mkdir(parents=True)
+    note = "# Reading group\n\nOur reading group meets on Thursdays in room 4.17. The next paper is about speculative decoding.\n"
+    (home / "corpus" / "notes" / "group.md").write_text(note, "utf-8")
+    result = run_command(home, "ingest", "--limit", "0", "--json")
+    assert result.returncode == 0, result.stderr
+    return home
+
+
+def run_command(home: Path, *words: str, stdin: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run ``roadmap-rag`` as a process of its own, without a model server unless the variables name one."""
+    environment = {name: value for name, value in os.environ.items() if name not in PROXY_VARIABLES and name.lower() not in PROXY_VARIABLES}
+    environment |= {"ROADMAP_RAG_HOME": str(home), "OLLAMA_HOST": "127.0.0.1:9"} | variables
+    return subprocess.run(
+        [sys.executable, "-m", "roadmap_rag", *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        input=stdin if stdin is not None else "",
+        timeout=280,
+        check=False,
+    )

@@ -75,11 +75,12 @@ def print_answer(console: Console, answer: Answer) -> None:
         for topic in answer.nearest_topics:
             console.print(Text(f"  {topic.title}: roadmap-rag topics {topic.id}", style="dim"))
         return
-    console.print(Markdown(answer.answer.replace("[", "\\[")))
+    console.print(Markdown(answer.answer.replace("[", "\\[")) if console.is_terminal else Text(answer.answer))
     console.print()
     for citation in answer.citations:
         dated = f", fetched {citation.fetched_at[:10]}" if citation.fetched_at else ""
-        section = f" > {citation.section}" if citation.section and citation.section != citation.title else ""
+        section = citation.section.removeprefix(citation.title).removeprefix(" > ")
+        section = f" > {section}" if section else ""
         console.print(Text(f"[{citation.n}] {citation.title}{section}{dated}", style="bold"))
         console.print(Text(f"    {citation.url}", style="blue"))
         console.print(Text("    “" + " ".join(citation.quote.split()) + "”", style="dim"))

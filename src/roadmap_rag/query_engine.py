@@ -11,6 +11,7 @@ and embedder is passed in; LlamaIndex's global settings are never read.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +24,7 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from roadmap_rag.citations import Verified, verify
+from roadmap_rag.citations.render import Checked, Evidence, render
 from roadmap_rag.domain import (
     Answer,
     Encoder,
@@ -39,7 +41,7 @@ from roadmap_rag.generate.tokens import estimate_prompt_tokens
 from roadmap_rag.prompt import VERSION, Prompt, build_prompt
 from roadmap_rag.quotes import compose
 from roadmap_rag.retrieve import Retrieval, Retriever
-from roadmap_rag.roadmap import Roadmap
+from roadmap_rag.roadmap import Roadmap, RoadmapAnswer, answer_from_roadmap
 
 NEAREST = 3
 _SEARCHED_FOR_TOPICS = 24
@@ -129,6 +131,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         self._missing = missing
         self._passages = passages
         self._strict = strict
+        self._texts: tuple[str, Mapping[str, str]] | None = None
 
     # ----------------------------------------------------------------------------------------------------------------- LlamaIndex
 
@@ -160,7 +163,19 @@ class RoadmapQueryEngine(BaseQueryEngine):
         yield Stage("searching", "Searching the sources")
         retrieval = self._retriever.search(question, k=self._passages, topic=topic, history=history)
         asked = _Asked(question, retrieval, started, self._strict if strict is None else strict, list(retrieval.notes))
-        usable = [hit for hit in retrieval.hits if not hit.below_floor]
+        known = answer_from_roadmap(retrieval.standalone, self._roadmap, self._roadmap_texts())
+        if known is None:
+            yield from self._answer_from_passages(asked)
+            return
+        exact = self._cite_roadmap(known)
+        if not known.mixed:
+            yield Done(self._answer(asked, exact, None, Timings(retrieve=retrieval.seconds), Tokens()))
+            return
+        for event in self._answer_from_passages(asked):
+            yield Done(_joined(exact, event.answer)) if isinstance(event, Done) else event
+
+    def _answer_from_passages(self, asked: _Asked) -> Iterator[Event]:
+        usable = [hit for hit in asked.retrieval.hits if not hit.below_floor]
         if not usable:
             yield Done(self._refuse(asked, "no_passage"))
             return
@@ -171,6 +186,26 @@ class RoadmapQueryEngine(BaseQueryEngine):
             yield Done(self._quote(asked, usable))
             return
         yield from self._write(asked, usable, writer, writer.generator)
+
+    def _roadmap_texts(self) -> Mapping[str, str]:
+        """The stored text of every roadmap document of the current generation."""
+        generation = self._retriever.generation()
+        if self._texts is None or self._texts[0] != generation.manifest.generation:
+            urls = [url for url in generation.documents() if url.startswith("roadmap:")]
+            self._texts = generation.manifest.generation, {url: generation.text(url) or "" for url in urls}
+        return self._texts[1]
+
+    def _cite_roadmap(self, known: RoadmapAnswer) -> Verified:
+        """The topic graph's answer with its citations: every sentence is stated by the stored roadmap, so each is supported."""
+        documents, texts = self._retriever.generation().documents(), self._roadmap_texts()
+        checked = []
+        for sentence in known.sentences:
+            evidence = []
+            for url, start, end in sentence.evidence:
+                hit = Hit(1, 1.0, False, url, documents[url].title, _heading_above(texts[url], start), texts[url], 0, len(texts[url]), None)
+                evidence.append(Evidence(url, start, end, hit))
+            checked.append(Checked("\n" if sentence.text.startswith("- ") else " ", sentence.text, "supported", tuple(evidence)))
+        return render(checked)
 
     def _write(self, asked: _Asked, hits: Sequence[Hit], writer: Writer, generator: Generator) -> Iterator[Event]:
         budget = writer.context - writer.answer_tokens
@@ -300,6 +335,32 @@ def as_nodes(hits: Sequence[Hit]) -> list[NodeWithScore]:
 def _metadata(hit: Hit) -> Mapping[str, Any]:
     values = asdict(hit)
     return {name: values[name] for name in ("url", "title", "section", "start", "end", "fetched_at")}
+
+
+def _heading_above(text: str, start: int) -> str:
+    """The last section heading before an offset."""
+    headings = re.findall(r"^##+ (.+)$", text[:start], re.MULTILINE)
+    return str(headings[-1]) if headings else ""
+
+
+def _joined(exact: Verified, answer: Answer) -> Answer:
+    """The roadmap's part and the articles' part of one answer; the labels of the second are counted on."""
+    if answer.refused:
+        sentences, citations, text = exact.sentences, exact.citations, exact.answer
+    else:
+        shift = len(exact.citations)
+        more = tuple(
+            replace(each, text=_shifted(each.text, shift), citations=tuple(number + shift for number in each.citations))
+            for each in answer.sentences
+        )
+        sentences = exact.sentences + more
+        citations = exact.citations + tuple(replace(each, n=each.n + shift) for each in answer.citations)
+        text = f"{exact.answer}\n\n{_shifted(answer.answer, shift)}"
+    return replace(answer, answer=text, refused=False, reason=None, sentences=sentences, citations=citations, nearest_topics=())
+
+
+def _shifted(text: str, shift: int) -> str:
+    return re.sub(r"\[(\d+)\]", lambda match: f"[{int(match[1]) + shift}]", text)
 
 
 def _explain_refusal(nearest: Sequence[NearestTopic]) -> str:
