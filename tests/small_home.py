@@ -15,7 +15,7 @@ from roadmap_rag.corpus import Corpus
 from roadmap_rag.domain import Page, Validators
 from roadmap_rag.errors import FetchError
 from roadmap_rag.index import Index, IndexSettings
-from roadmap_rag.ingest import Ingestor
+from roadmap_rag.ingest import Ingestor, Progress
 from roadmap_rag.roadmap import load_roadmap
 
 SITE = "https://articles.example/"
@@ -116,7 +116,12 @@ class SmallHome:
         path.write_text(ROADMAP.format(site=SITE, more=more), "utf-8")
         self.roadmap = load_roadmap(path)
 
-    def ingestor(self, stopped: Callable[[], bool] = lambda: False) -> Ingestor:
+    def ingestor(
+        self,
+        stopped: Callable[[], bool] = lambda: False,
+        progress: Callable[[Progress], None] = lambda _: None,
+        publish_every: float | None = None,
+    ) -> Ingestor:
         self.now += timedelta(hours=1)
         return Ingestor(
             roadmap=self.roadmap,
@@ -128,5 +133,7 @@ class SmallHome:
             settings=self.settings,
             fetcher=self.web,
             stopped=stopped,
+            progress=progress,
+            publish_every=publish_every,
             clock=lambda: self.now,
         )

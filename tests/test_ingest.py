@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from roadmap_rag.errors import BlockedError, FetchError, LockedError, StorageError, UsageError
-from roadmap_rag.ingest import Report, Request
+from roadmap_rag.ingest import Progress, Report, Request
 from small_home import SITE, SmallHome, page, words
 
 PAGES: dict[str, bytes | FetchError] = {f"{SITE}one": page("apple"), f"{SITE}two": page("banana"), f"{SITE}three": page("cherry")}
@@ -59,6 +59,32 @@ def test_one_changed_page_embeds_only_its_changed_passages(home: SmallHome) -> N
     assert statuses(report) == {"one": "unchanged", "two": "changed", "three": "unchanged"}
     assert 0 < report.summary.embedded < 8
     assert all("banana" in text for text in home.encoder.texts)
+
+
+def test_a_run_can_publish_what_has_come_so_far(home: SmallHome) -> None:
+    readable: list[tuple[str, list[str]]] = []
+
+    def look(step: Progress) -> None:
+        if step.stage == "fetch" and home.index.current():
+            with home.index.open() as generation:
+                readable.append((step.what, [url for url in generation.documents() if url.startswith(SITE)]))
+
+    report = home.ingestor(progress=look, publish_every=0).run(Request())
+    assert [len(urls) for _, urls in readable] == [1, 2], "the second source sees the first, the third sees two"
+    assert statuses(report) == {"one": "new", "two": "new", "three": "new"}
+    assert all(row.chunks for row in report.rows)
+    assert report.summary.embedded == len(home.encoder.texts), "publishing embeds nothing twice"
+    assert report.summary.generation == home.index.current()
+
+
+def test_several_links_can_be_named_and_nothing_else_is_touched(home: SmallHome) -> None:
+    home.ingestor().run(Request())
+    home.web.asked.clear()
+    report = home.ingestor().run(Request(only=(f"{SITE}one", f"{SITE}three")))
+    assert sorted(home.web.asked) == [f"{SITE}one", f"{SITE}three"]
+    assert statuses(report) == {"one": "unchanged", "three": "unchanged"}
+    with home.index.open() as generation:
+        assert f"{SITE}two" in generation.documents()
 
 
 @pytest.mark.parametrize(

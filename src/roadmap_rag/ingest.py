@@ -105,10 +105,12 @@ class Request:
     refresh: bool = False
     offline: bool = False
     limit: int | None = None
+    only: tuple[str, ...] = ()
+    """Several links, where ``source`` is one."""
 
     @property
     def partial(self) -> bool:
-        return self.topic is not None or self.source is not None or self.limit is not None
+        return self.topic is not None or self.source is not None or self.limit is not None or bool(self.only)
 
 
 @dataclass(slots=True)
@@ -131,7 +133,10 @@ class _Run:
 
 
 class Ingestor:
-    """Ingests into one home. ``fetcher`` may be None for runs without a network."""
+    """Ingests into one home. ``fetcher`` may be None for runs without a network.
+
+    With ``publish_every`` a run makes what has come so far current after so many seconds, again and again, for a reader beside it.
+    """
 
     def __init__(
         self,
@@ -147,6 +152,7 @@ class Ingestor:
         export: Callable[[], object] = lambda: None,
         progress: Callable[[Progress], None] = lambda _: None,
         stopped: Callable[[], bool] = lambda: False,
+        publish_every: float | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._roadmap = roadmap
@@ -160,6 +166,7 @@ class Ingestor:
         self._export = export
         self._progress = progress
         self._stopped = stopped
+        self._publish_every = publish_every
         self._clock = clock
         self._cache = EmbeddingCache(index.cache / "embeddings.sqlite")
 
@@ -168,6 +175,8 @@ class Ingestor:
         links = [source for source in self._roadmap.sources() if request.topic is None or request.topic in source.topics]
         if request.source is not None:
             links = [source for source in links if source.url == request.source]
+        if request.only:
+            links = [source for source in links if source.url in request.only]
         if request.limit is not None:
             states = self._corpus.states()
             checked = {source.url: (states[source.url].checked_at or "") if source.url in states else "" for source in links}
@@ -206,6 +215,7 @@ class Ingestor:
         states = self._corpus.states()
         arrivals: queue.Queue[_Arrival] = queue.Queue()
         self._start_fetching(sources, states, request.refresh, arrivals)
+        published = time.monotonic()
         for done in range(len(sources)):
             while arrivals.empty() and len(run.pending) >= _EMBED_AT_LEAST:
                 self._embed_some(run)
@@ -217,6 +227,9 @@ class Ingestor:
             if len(run.pending) >= _EMBED_AT_MOST:
                 self._embed_some(run)
             self._progress(Progress("fetch", done + 1, len(sources), row.title or row.url, row.status))
+            if self._publish_every is not None and time.monotonic() - published >= self._publish_every:
+                self._write(run, replace(request, limit=done + 1), self._local_documents(request))
+                published = time.monotonic()
 
     def _next(self, arrivals: queue.Queue[_Arrival]) -> _Arrival | None:
         """The next arrival; None when the user has stopped the run."""

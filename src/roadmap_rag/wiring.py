@@ -182,6 +182,7 @@ class App:
         fetcher: WebFetcher | None,
         progress: Callable[[Progress], None] = lambda _: None,
         stopped: Callable[[], bool] = lambda: False,
+        publish_every: float | None = None,
     ) -> Ingestor:
         from roadmap_rag.ingest import Ingestor
 
@@ -197,6 +198,7 @@ class App:
             export=self.encoder.export,
             progress=progress,
             stopped=stopped,
+            publish_every=publish_every,
         )
 
     @property
