@@ -1,0 +1,330 @@
+"""The real server. Run with ROADMAP_RAG_TEST_OLLAMA (the path of the program) and ROADMAP_RAG_TEST_MODEL (the path of a GGUF file).
+
+Then servers of the tests' own are started, stopped, killed and frozen. Without them, a server that runs at OLLAMA_HOST and has a model
+serves the tests that leave it in peace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from generator_contract import QUESTION, GeneratorContract
+from roadmap_rag.domain import Turn
+from roadmap_rag.errors import GeneratorError
+from roadmap_rag.generate import OllamaGenerator, OllamaServer, OpenAIGenerator, choose, diagnose, parse_host
+
+pytestmark = [pytest.mark.ollama, pytest.mark.timeout(600)]
+
+PROGRAM, GGUF = os.environ.get("ROADMAP_RAG_TEST_OLLAMA"), os.environ.get("ROADMAP_RAG_TEST_MODEL")
+COUNT = (Turn("user", "Count from one to two hundred, in words."),)
+NUM_CTX = 2048
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def wait_until(true: Callable[[], object], what: str, seconds: float = 120) -> None:
+    for _ in range(int(seconds / 0.05)):
+        if true():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"waited {seconds:g} seconds for {what}")
+
+
+@dataclass
+class Server:
+    """A server at an address; ``process`` and ``log`` are None when somebody else runs it."""
+
+    host: str
+    model: str
+    process: subprocess.Popen[bytes] | None = None
+    log: Path | None = None
+
+    def generator(self, model: str | None = None, **other: object) -> OllamaGenerator:
+        usual: dict[str, object] = {"seed": 1, "keep_alive": 120, "max_tokens": 24, "first_token_timeout": 240, "timeout": 120}
+        return OllamaGenerator(model or self.model, host=self.host, num_ctx=NUM_CTX, **{**usual, **other})  # type: ignore[arg-type]
+
+    def family(self) -> list[psutil.Process]:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def written(self) -> str:
+        assert self.log is not None
+        return self.log.read_text(errors="replace")
+
+
+@contextlib.contextmanager
+def run_server(store: Path, log: Path, port: int = 0) -> Iterator[Server]:
+    if not (PROGRAM and GGUF):
+        pytest.skip("no Ollama of the tests' own: set ROADMAP_RAG_TEST_OLLAMA and ROADMAP_RAG_TEST_MODEL")
+    host = f"127.0.0.1:{port or free_port()}"
+    settings = {"OLLAMA_HOST": host, "OLLAMA_MODELS": str(store), "OLLAMA_NO_CLOUD": "1", "HOME": str(store)}
+    with log.open("ab") as file, subprocess.Popen([PROGRAM, "serve"], env=os.environ | settings, stdout=file, stderr=file) as process:
+        server = Server(host, "tiny", process, log)
+        children: list[psutil.Process] = []
+        try:
+            wait_until(lambda: diagnose(host).version, "the server to start")
+            yield server
+        finally:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)
+                children = server.family()
+            process.terminate()
+            process.wait(30)
+            for child in children:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models with one in it, registered once for all servers."""
+    folder = tmp_path_factory.mktemp("ollama")
+    with run_server(folder, folder / "first.log") as server:
+        assert GGUF is not None
+        steps = list(OllamaServer(server.host).register(server.model, Path(GGUF)))
+        assert steps[-1].status == "success"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the tests' own that stays well."""
+    with run_server(request.getfixturevalue("store"), tmp_path_factory.mktemp("log") / "server.log") as server:
+        yield server
+
+
+@pytest.fixture
+def doomed(store: Path, tmp_path: Path) -> Iterator[Server]:
+    """A server of this test's own, to be killed."""
+    with run_server(store, tmp_path / "server.log") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server(request: pytest.FixtureRequest) -> Server:
+    """Any real server: the tests' own, or the one that runs."""
+    if PROGRAM and GGUF:
+        found: Server = request.getfixturevalue("own")
+        return found
+    host = parse_host(os.environ.get("OLLAMA_HOST"))
+    diagnosis = diagnose(host)
+    chosen = choose(diagnosis.models, "", None)[0]
+    if chosen is None:
+        pytest.skip(f"NOT TESTED AGAINST A REAL OLLAMA: set ROADMAP_RAG_TEST_OLLAMA and ROADMAP_RAG_TEST_MODEL ({diagnosis.detail})")
+    return Server(host, chosen.name)
+
+
+class TestOllama(GeneratorContract):
+    @pytest.fixture
+    def generator(self, server: Server) -> OllamaGenerator:
+        return server.generator()
+
+    @pytest.fixture
+    def broken(self, server: Server) -> OllamaGenerator:
+        return server.generator("no-such-model")
+
+    @pytest.fixture
+    def crowded(self, server: Server) -> OllamaGenerator:
+        return server.generator()
+
+
+class TestCompatible(GeneratorContract):
+    """Ollama's own ``/v1``."""
+
+    @pytest.fixture
+    def generator(self, server: Server) -> OpenAIGenerator:
+        return self.make(server, server.model)
+
+    @pytest.fixture
+    def broken(self, server: Server) -> OpenAIGenerator:
+        return self.make(server, "no-such-model")
+
+    @pytest.fixture
+    def crowded(self) -> None:
+        pytest.skip("the window of /v1 is the server's, not ours: llama-server stands in for it")
+
+    @staticmethod
+    def make(server: Server, model: str) -> OpenAIGenerator:
+        url = f"http://{server.host.removeprefix('http://')}/v1"
+        return OpenAIGenerator(model, base_url=url, seed=1, max_tokens=24, first_token_timeout=240, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a llama-server with the model."""
+    program = Path(PROGRAM or "none").resolve().parent.parent / "lib/ollama/llama-server"
+    if not (PROGRAM and GGUF and program.exists()):
+        pytest.skip("no llama-server beside the program that ROADMAP_RAG_TEST_OLLAMA names")
+    address = ["--host", "127.0.0.1", "--port", str(port := free_port())]
+    command = [str(program), "-m", GGUF, *address, "-c", str(NUM_CTX), "-np", "1", "-b", "64", "-ub", "64"]
+    log = tmp_path_factory.mktemp("llama") / "log"
+    environment = os.environ | {"LD_LIBRARY_PATH": str(program.parent)}
+    with log.open("wb") as file, subprocess.Popen(command, env=environment, stdout=file, stderr=file) as process:
+        try:
+            wait_until(lambda: b"listening on http" in log.read_bytes() or process.poll() is not None, "llama-server to start")
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+
+
+class TestLlamaServer(GeneratorContract):
+    """llama.cpp's own server, which comes with Ollama."""
+
+    @pytest.fixture
+    def generator(self, llama_server: str) -> OpenAIGenerator:
+        return OpenAIGenerator("any", base_url=llama_server, seed=1, max_tokens=24, first_token_timeout=240, timeout=120)
+
+    @pytest.fixture
+    def broken(self) -> OpenAIGenerator:
+        return OpenAIGenerator("any", base_url="http://127.0.0.1:9/v1", seed=1, max_tokens=24, first_token_timeout=240, timeout=120)
+
+    @pytest.fixture
+    def crowded(self, generator: OpenAIGenerator) -> OpenAIGenerator:
+        return generator
+
+
+def test_the_server_describes_its_models(server: Server) -> None:
+    found = next(info for info in OllamaServer(server.host).installed() if info.name.startswith(server.model))
+    assert found.size > 0
+    assert found.parameters
+    assert found.context
+    assert not found.embedding
+    assert diagnose(server.host, server.model).problem is None
+    assert diagnose(server.host, "no-such-model").problem == "not_pulled"
+
+
+def test_the_same_question_gets_the_same_answer(server: Server) -> None:
+    answers = {"".join(piece.text for piece in server.generator().stream(QUESTION)) for _ in range(2)}
+    assert len(answers) == 1
+
+
+def test_warming_grants_the_window_and_the_question_finds_the_model_loaded(own: Server) -> None:
+    generator = own.generator()
+    generator.warm()
+    granted = OllamaServer(own.host).granted()
+    assert [loaded.context for loaded in granted if loaded.name.startswith(own.model)] == [NUM_CTX]
+    loads = own.written().count("llama-server started in")
+    assert list(generator.stream(QUESTION))
+    assert own.written().count("llama-server started in") == loads
+
+
+def test_a_stop_while_the_prompt_is_read_is_seen_by_the_server(own: Server) -> None:
+    generator = own.generator()
+    generator.warm()
+    before = own.written()
+    stream = generator.stream([Turn("user", f"{time.time()} " + "word " * 1500)])
+    reader = threading.Thread(target=lambda: list(stream))
+    reader.start()
+    wait_until(lambda: "processing task" in own.written()[len(before) :], "the prompt to be begun")
+    stream.close()
+    reader.join(60)
+    assert not reader.is_alive()
+    wait_until(lambda: "stop processing" in own.written()[len(before) :], "the slot to be freed")
+    read = [int(count) for count in re.findall(r"stop processing: n_tokens = (\d+)", own.written()[len(before) :])]
+    assert max(read) < 1500, "the server read the whole prompt though nobody listened"
+    assert list(generator.stream(QUESTION))
+
+
+def test_two_questions_at_once_are_answered_one_after_the_other(server: Server) -> None:
+    generator = server.generator()
+    first, second = generator.stream(COUNT), generator.stream(QUESTION)
+    next(first)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.extend(piece.text for piece in second))
+    reader.start()
+    wait_until(lambda: generator.line.open == 2, "the second to be sent")
+    assert second.ahead == 1
+    assert list(first)[-1].completion_tokens
+    reader.join(240)
+    assert "".join(read).strip()
+
+
+def test_a_server_killed_in_mid_answer_and_started_again(store: Path, tmp_path: Path) -> None:
+    with run_server(store, tmp_path / "one.log") as doomed:
+        generator = doomed.generator(max_tokens=400)
+        stream = generator.stream(COUNT)
+        text = next(stream).text
+        assert doomed.process is not None
+        children = doomed.family()
+        doomed.process.kill()
+        rest: list[str] = []
+        with pytest.raises(GeneratorError) as caught:
+            rest.extend(piece.text for piece in stream)
+        assert text
+        assert str(caught.value).endswith("stopped in the middle of the answer: run `ollama serve`, then ask again")
+        for child in children:  # they outlive a killed server
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        doomed.process.wait(30)
+        with pytest.raises(GeneratorError, match="is not running at"):
+            list(generator.stream(QUESTION))
+        with run_server(store, tmp_path / "two.log", port=int(doomed.host.rpartition(":")[2])):
+            assert "".join(piece.text for piece in generator.stream(QUESTION)).strip()
+
+
+def test_a_frozen_server_is_given_up_and_answers_when_it_is_thawed(doomed: Server) -> None:
+    generator = doomed.generator(max_tokens=400, first_token_timeout=2, timeout=2)
+    generator_with_patience = doomed.generator(max_tokens=400)
+    generator_with_patience.warm()
+    assert doomed.process is not None
+    stream = generator.stream(COUNT)
+    assert next(stream).text
+    doomed.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(GeneratorError, match="has sent nothing for 2 seconds"):
+        list(stream)
+    doomed.process.send_signal(signal.SIGCONT)
+    assert "".join(piece.text for piece in generator_with_patience.stream(QUESTION)).strip()
+
+
+def test_the_process_of_the_model_killed_in_mid_answer(doomed: Server) -> None:
+    generator = doomed.generator(max_tokens=400)
+    stream = generator.stream(COUNT)
+    assert next(stream).text
+    for child in doomed.family():
+        child.kill()
+    with pytest.raises(GeneratorError, match=r"the process in which Ollama ran tiny ended \(.*\): ask again"):
+        list(stream)
+    assert "".join(piece.text for piece in generator.stream(QUESTION)).strip()
+
+
+def test_a_server_asked_to_end_in_mid_answer(doomed: Server) -> None:
+    stream = doomed.generator(max_tokens=400).stream(COUNT)
+    assert next(stream).text
+    assert doomed.process is not None
+    doomed.process.terminate()
+    with pytest.raises(GeneratorError):
+        list(stream)
+
+
+def test_a_model_unloaded_between_questions_is_loaded_again(own: Server) -> None:
+    assert list(own.generator(keep_alive=0).stream(QUESTION))
+    wait_until(lambda: not OllamaServer(own.host).granted(), "the model to be unloaded")
+    assert list(own.generator().stream(QUESTION))
+
+
+def test_a_download_without_network_says_so(own: Server) -> None:
+    with pytest.raises(GeneratorError, match="no-such-model could not be downloaded"):
+        list(OllamaServer(own.host).pull("no-such-model.invalid/no-such-model"))
+
+
+def test_a_file_that_is_no_model_is_refused(own: Server, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF, or so it says")
+    with pytest.raises(GeneratorError, match=r"broken\.gguf could not be made a model"):
+        list(OllamaServer(own.host).register("broken", broken))
