@@ -5,9 +5,22 @@ after a topic and which links there are to ingest; ``links`` adds and removes th
 and parts as documents, so that questions about the roadmap itself are answered from passages like any other.
 """
 
+from roadmap_rag.roadmap.answers import RoadmapSentence
 from roadmap_rag.roadmap.describe import documents
 from roadmap_rag.roadmap.graph import OWN_LINK, Roadmap, as_dict
 from roadmap_rag.roadmap.links import add_link, remove_link
+from roadmap_rag.roadmap.questions import RoadmapAnswer, answer_from_roadmap
 from roadmap_rag.roadmap.reading import load_roadmap
 
-__all__ = ["OWN_LINK", "Roadmap", "add_link", "as_dict", "documents", "load_roadmap", "remove_link"]
+__all__ = [
+    "OWN_LINK",
+    "Roadmap",
+    "RoadmapAnswer",
+    "RoadmapSentence",
+    "add_link",
+    "answer_from_roadmap",
+    "as_dict",
+    "documents",
+    "load_roadmap",
+    "remove_link",
+]

@@ -1,0 +1,427 @@
+"""How people word the kinds of questions about a roadmap: the rules of ``recognise``, as data.
+
+A clause is compared in lower case without articles, ``@`` standing for a topic, part or section and ``%`` for a path. A kind has several
+wordings, regular expressions of which one has to be found; the order of the rules is the order in which they are tried, so that the more
+particular kind comes first.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Words of the wordings and of everyday talk around them; they leave nothing open about what is asked.
+_ROADMAP_WORDS = frozenset(
+    """roadmap roadmaps path paths track tracks curriculum syllabus part parts section sections chapter chapters topic topics segment
+    segments block blocks stage stages module modules lesson lessons learning order sequence step steps subject subjects table list
+    lists prerequisite prerequisites prereq prereqs lab labs entry test reading readings""".split()
+)
+_RULE_WORDS = frozenset(
+    """requirement requirements required require requires requiring prior knowledge background necessary knows known knowing learn
+    learned learnt study studied studying studies read watch start started starting starts begin begins beginning began finish finished
+    finishing complete completed completing completely done next follow follows following followed afterwards afterward later earlier
+    comes come coming go goes going stand stands standing located located place places placed position belongs belong fit fits sit sits
+    filed direct directly indirect indirectly right immediately straight everything full chain whole entire total transitive including
+    included includes include hard harder hardest difficult difficulty difficulties easy easier easiest advanced beginner beginners
+    newbie newbies novice novices intermediate expert experts research level levels challenging demanding tough complex complicated
+    rated rate rating graded grade stated meant supposed resource resources article articles video videos paper papers book books course
+    courses link links url urls material materials doc docs documentation tutorial tutorials repository repositories repo repos site sites
+    website websites blog blogs post posts piece pieces recommended recommend recommends recommendation recommendations suggest suggests
+    suggested suggestion suggestions listed lists exercise exercises project projects hands practical practice practise build builds
+    building built skill skills tool tools tooling library libraries framework frameworks software stack technologies technology
+    concept concepts subtopic subtopics idea ideas cover covers covered covering contain contains contained contents content number
+    count name names named first second third last final thing things open opens opened opening unlock unlocks lead leads enable enables
+    door doors depend depends depending rest rests based base prepare prepares preparation ready jump dive tackle tackling turn move
+    moves moving approach try trying new want wants wanted like ask asks asked assume assumes assumed expect expects expected demand
+    demands presuppose presupposes foundation foundations basics comfortable familiar understand understood understanding master mastered
+    mastering inside behind way there please thanks thank hi hello hey ok okay good best better great quick question wonder wondering help
+    show showing find found available exist exists another else different versus between compare compared comparison difference bottom
+    top top-level today currently now soon already far ahead precede precedes preceding preceded previous previously prior sooner skip
+    skipping optional leave teach teaches taught treat treats treated deal deals handle handles mention mentions mentioned discuss
+    discusses discussed touch touches feature features featured appear appears person someone beginner-friendly friendly suitable
+    sense makes self assessment overall general exactly precisely simply basically actually order time beforehand bring kind kinds type
+    types sort theory cool nice awesome guys hit overview entire self-study study-plan plan guide guides happens look looks looking see
+    hear heard interested getting get gets got end put puts cannot lot bit little big maybe perhaps also too well still even yet
+    per short long many much bunch pick choose chosen select suggestion important relevant related set anything something nothing
+    work works working dealing explain explains explaining introduces introduce introducing introduction intro wise""".split()
+)
+KNOWN_WORDS = _ROADMAP_WORDS | _RULE_WORDS
+
+SETUP_WORDS = frozenset(
+    """set setup set-up install installed installs installing environment gpu gpus graphics card hardware machine computer laptop pc vram
+    package manager editor operating system fast own""".split()
+)
+
+KIND_OF = {
+    "article": "article", "blog": "article", "post": "article", "video": "video", "lecture": "video", "paper": "paper", "book": "book",
+    "course": "course", "docs": "docs", "doc": "docs", "documentation": "docs", "repository": "repository", "repositories": "repository",
+    "repo": "repository", "site": "site", "website": "site", "notebook": "notebook", "dataset": "dataset",
+}  # fmt: skip
+
+
+# Groups of words that several wordings share, by the mark that stands for them.
+_SHARED = {
+    "<needs>": (
+        "needs?|needed|requires?|required|requirements?|prerequisites?|prereqs?|pre ?requisites?|preconditions?|background|assumes?|assumed"
+        "|presupposes?|expects?|expected|demands?|asks? for|asked|necessary|builds? on|built on|depends? on|rests? on|based on|relies on"
+    ),
+    "<study>": (
+        "learn|study|studied|learned|learnt|know|known|read|understand|understood|master|mastered|do|done|take|have|cover|covered|finish"
+        "|finished|complete|completed|be|start|begin|see|tackle|familiar|comfortable|behind me|need|bring"
+    ),
+    "<level>": (
+        "beginners?|easy|easiest|basic|starters?|newbies?|novices?|intermediate|advanced|experts?|hard|hardest|difficult|research"
+        "|entry level"
+    ),
+    "<hard>": "hard|difficult|advanced|challenging|demanding|tough|easy|complex|complicated|tricky",
+    "<kinds>": (
+        "resources?|articles?|videos?|lectures?|papers?|books?|courses?|links?|urls?|readings?|materials?|tutorials?|docs?|documentation"
+        "|repositor(y|ies)|repos?|sites?|websites?|blogs?|posts?|pieces?|sources?|references?|notebooks?|datasets?|literature"
+    ),
+    "<labs>": "labs?|exercises?|projects?|practicals?|assignments?|hands on",
+    "<all>": (
+        r"all|everything|every|whole|full|complete|entire|chain|transitive\w*|indirect\w*|including|scratch|recursive\w*|ultimately"
+        r"|from zero"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``fewest`` and ``most`` say how many names a clause holds, a list of names counting as one.
+
+    ``spare`` words may be left over although the clause does not mention the roadmap. With ``path`` a path has to be named, and no topic.
+    """
+
+    kind: str
+    wording: re.Pattern[str]
+    fewest: int
+    most: int
+    spare: int
+    path: bool
+
+
+def _rule(kind: str, *wordings: str, fewest: int = 1, most: int = 1, spare: int = 0, path: bool = False) -> Rule:
+    text = "|".join(wordings)
+    for mark, group in _SHARED.items():
+        text = text.replace(mark, group)
+    return Rule(kind, re.compile(text), fewest, most, spare, path)
+
+
+RULES = (
+    _rule(
+        "author",
+        r"\bwho (wrote|made|created|authored|published|recorded|is (\w+ )?author|is behind|writes|compiled"
+        r"|put together|stands behind)",
+        r"\bauthors? of\b",
+        r"\b(written|authored|made|created) by whom\b",
+        r"\bwhose\b",
+        fewest=0,
+        most=2,
+        spare=2,
+    ),
+    _rule(
+        "relation",
+        r"^(so |and |then |but )*(is|are|does|do|should|must|can|could|may|would|shall|will|has|have)"
+        r"\b.*@.*\b(before|after|prior to|without|first|prerequisites?|required|necessary|needed|needs?|requires?"
+        r"|depends?|earlier|later|until|precedes?|follows?|skipping|build on)\b.*@",
+        fewest=2,
+        most=2,
+    ),
+    _rule(
+        "relation",
+        r"^(so |and |then |but )*(is|are|does|do|should|must|can|could|may|would|shall)\b.*@.*@.*\b(first|earlier"
+        r"|later|before|after)\b",
+        fewest=2,
+        most=2,
+    ),
+    _rule(
+        "relation",
+        r"@ before or after @",
+        r"@ or @ first",
+        r"first @ or @",
+        r"@ first or @",
+        r"(what|which) (one )?(of (two|them|these) )?(comes|is|should|do|stands|to)\b.*\b(first|earlier|later)\b",
+        r"@ before @$",
+        r"@ after @$",
+        r"order of @ and @",
+        fewest=2,
+        most=2,
+    ),
+    _rule(
+        "compare",
+        r"easier",
+        r"harder",
+        r"more (difficult|advanced|demanding|challenging|complex)",
+        r"difference in (difficulty|level)",
+        r"difference of (difficulty|level)",
+        r"compare.*(difficult|level|hard)",
+        r"(difficulty|level|difficult|hard|levels).*(versus|compared|between|or|than)",
+        r"same (level|difficulty)",
+        r"as (hard|difficult|advanced) as",
+        r"(difficulty|level|levels) of @ (and|versus) @",
+        r"difficult\w* @ versus @",
+        r"@ (and|versus|or) @.*(difficulty|level|hard|easy|difficult|advanced)",
+        fewest=2,
+        most=2,
+    ),
+    _rule(
+        "route",
+        r"(from|know|knowing|between|finished) @ .*(to|and) @",
+        fewest=2,
+        most=2,
+    ),
+    _rule(
+        "entry",
+        r"self (assess\w*|ratings?|tests?|evaluation)",
+        r"entry (tests?|skills?|requirements?|exam)",
+        r"\bhow (good|well|fluent|strong|skilled|proficient)\b",
+        r"\bhow much\b.*\b(need|know|required|must|should|want|wants|expected)",
+        r"rate myself",
+        r"self rating",
+        r"(minimum|which|what) (mark|score|rating|marks|scores)\b",
+        fewest=0,
+        most=2,
+        spare=3,
+    ),
+    _rule(
+        "setup",
+        r"(?=.*\b(need|needed|needs|required|requires?|requirements|recommend\w*|should|must|want|have|before|begin"
+        r"|start|set ?up|named)\b).*(\bset ?up\b|\binstall\w*|\benvironment\b|\bgpu\b|\bgraphics card\b|\bhardware\b"
+        r"|\b(on )?my (machine|computer|laptop|pc)\b|\bvram\b|\bpackage manager\b|\beditor\b|\boperating system\b"
+        r"|\bsystem requirements\b)",
+        fewest=0,
+        most=1,
+    ),
+    _rule(
+        "lab search",
+        r"\b(which|what|any|a|is there|one|find) (\w+ )?(lab|exercise|project|labs|exercises|projects) (lets?"
+        r"|compares?|uses?|using|with|teach\w*|builds?|trains?|deals?|is about|are about|about|covers?|works?|touch\w*"
+        r"|involves?|makes?|has|have|needs?|that|where|do i|can i|should i|shows?|on)\b",
+        fewest=0,
+        most=9,
+        spare=9,
+    ),
+    _rule(
+        "paths",
+        r"(which|what|list|how many|all|show|name|give)\b.*\b(learning )?(paths|roadmaps|tracks|documents)\b(?!.*@)",
+        fewest=0,
+        most=0,
+    ),
+    _rule(
+        "starts",
+        r"(which|what) (learning )?(path|paths|roadmap|track|one)\b.*\b(starts?|begins?|opens?)\b.*@",
+        r"@ first in which path",
+    ),
+    _rule(
+        "start",
+        r"\bwhere (should|do|can|would|could|to|must) (i |one |we )?(start|begin)",
+        r"\b(first|last|final|initial|very first) (topic|subject|step|thing)\b",
+        r"\bwhat (\w+ )*(should|do|must|can) i (learn|study|read|do|start|begin|take)( with)? first$",
+        r"\bstart with$",
+        r"\bbegin with$",
+        r"\bstarting point\b",
+        fewest=0,
+        most=0,
+    ),
+    _rule(
+        "count",
+        r"\bhow many\b",
+        r"\bnumber of\b",
+        r"\bcount (of )?\b",
+        r"\bhow long is\b",
+        fewest=0,
+        most=1,
+    ),
+    _rule(
+        "no prerequisites",
+        r"(topics?|subjects?|what|which|anything|where).*\b(no|without|any|zero|lack|lacks)\b( any| other| further)"
+        r"? (prerequisites?|prereqs?|requirements?|prior knowledge|background)(?!.*@)",
+        fewest=0,
+        most=0,
+    ),
+    _rule(
+        "by level",
+        r"(topics?|subjects?|sections?|things?|ones|stuff)\b.*\b(<level>)\b",
+        r"\b(<level>)( level| rated| friendly)? (topics|subjects|ones)\b",
+        r"(what|which)\b.*\b(suitable|good|right|meant|rated|there|are)\b.*\b(for (a |an |complete )?)(<level>)\b",
+        fewest=0,
+        most=0,
+    ),
+    _rule(
+        "order",
+        r"\bin (which|what) order\b(?!.*\bsections?\b)",
+        r"\border of (all )?(topics|subjects|everything)\b",
+        r"\b(all|list|every|which|what|show|name)\b( \w+){0,2} topics\b",
+        r"\bfull (list|order)\b",
+        r"\btopics in order\b",
+        fewest=0,
+        most=0,
+    ),
+    _rule(
+        "optional",
+        r"\b(skip|optional|leave out|mandatory|compulsory|obligatory|must do)\b",
+        fewest=0,
+        most=1,
+    ),
+    _rule(
+        "outcome",
+        r"\boutcomes?\b",
+        r"\bhave in hand\b",
+        r"\bafter (finishing|completing) @",
+        r"\bable to do\b",
+        r"\bwill i (get|have|be able)",
+        r"\bresult of\b",
+        r"\bgain from\b",
+        r"\bgoal of\b",
+        r"\bpromised\b",
+        r"\bend up with after\b",
+        r"\bachieve",
+        fewest=0,
+        most=1,
+    ),
+    _rule(
+        "focus",
+        r"\bfocus(es)?\b",
+        r"\babout$",
+        r"\bemphasis\b",
+        r"\bis about\b",
+        fewest=0,
+        most=1,
+    ),
+    _rule(
+        "address",
+        r"(where|link|url|address|website).*(path|original|roadmap|find|online|%)",
+        fewest=0,
+        most=0,
+        path=True,
+    ),
+    _rule(
+        "opens",
+        r"(which|what) (other |further |more )*(topics?|subjects?|things?|ones|sections?)\b.*\b(<needs>)\b.*@",
+        r"(which|what|where) .*\b(is|are|do i need) @ (\w+ )?(prerequisites?|needed|required|necessary|good)"
+        r" (of|for|in|to)\b",
+        r"\bopens?( up)?\b",
+        r"\bopened\b",
+        r"\bunlocks?\b",
+        r"\bleads? (me )?(on )?to\b",
+        r"\benables?\b",
+        r"\bdoors?\b",
+        r"@ (is|are) (\w+ )?(prerequisites?|needed|required) (of|for) (what|which)",
+        r"@ prepare(s)? (me )?for",
+        r"\bwhat (needs|requires|depends on|builds on|build on) @",
+        r"^(things|topics|everything) (that )?(need|require|depend on|build on) @",
+        r"\bbuild(s)? (directly )?on @",
+        r"\bwhat (else )?(can|could) i (\w+ )*(after|once|when|with|if|now)\b",
+        r"\bwhat is possible after",
+        r"\bwhere (can|do|could|does|should|would) (i|@|it|that) (go|lead)",
+    ),
+    _rule(
+        "everything",
+        r"(\b(<all>)\b.*\b(<needs>|before|first|beforehand|way|there|direct)\b|(<needs>|before|first)"
+        r"\b.*\b(<all>)\b|direct or not|prerequisites? of (\w+ )?prerequisites?|(way|road|route|journey|path)"
+        r" (\w+ )?to @|how (do|can|would|could|should) i (get|work my way|prepare|come) (up )?(to|for)\b|(get"
+        r"|arrive|end up) (to|at|with) @|until @)",
+    ),
+    _rule(
+        "next",
+        r"\bnext\b(?! to)",
+        r"\bafter(wards?)?\b",
+        r"\bfollow(s|ing|ed)?\b",
+        r"\bsucceeds?\b",
+        r"\bsuccessor\b",
+        r"\bmove on\b",
+        r"\bsubsequent\b",
+        r"\bonce i (have |am )?(done|finished|know|completed)",
+    ),
+    _rule(
+        "previous",
+        r"(what|which)( \w+){0,4} (comes?|stands?|is|goes|are|lies|sits|appears|directly|right|immediately|just)"
+        r"( \w+){0,3} before @",
+        r"\bprecedes?\b",
+        r"\bpreceding\b",
+        r"\bprevious\b",
+        r"\bpredecessor\b",
+        r"\bbefore @ in order\b",
+        r"\b(right|directly|immediately|just|straight) before\b",
+    ),
+    _rule(
+        "prerequisites",
+        r"\b(<needs>)\b",
+        r"prior knowledge",
+        r"\b(<study>)\b.*\b(before|prior to|first|beforehand|ahead of)\b",
+        r"\bbefore\b.*@",
+        r"@ what first",
+        r"what first",
+        r"\bfirst\b.*\bbefore\b",
+        r"^what (\w+ )*before\b",
+        r"\bready for @",
+        r"\bprepare\w* for @",
+        r"\bfoundations? (for|of)\b",
+        r"can i (start|begin|jump|dive|go)( \w+)* (with|into|to|straight|directly)\b",
+    ),
+    _rule(
+        "difficulty",
+        r"\bhow (\w+ )?(<hard>)\b",
+        r"\bdifficult\w*\b",
+        r"\blevels?\b",
+        r"\b(is|are) @.*\b(<level>|<hard>)\b",
+        r"^@ (<hard>|<level>)$",
+        r"\brated\b",
+        r"\brating\b",
+        r"\b(how) .*@ (rated|graded|ranked)\b",
+        r"\bbeginner friendly\b",
+        r"\bhardness\b",
+        fewest=0,
+        most=1,
+    ),
+    _rule(
+        "labs",
+        r"\b(<labs>)\b",
+        r"\b(what|anything|something)\b.*\b(build|practi[cs]e|implement|code)\b",
+        fewest=0,
+        most=1,
+        spare=1,
+    ),
+    _rule(
+        "readings",
+        r"\b(<kinds>)\b",
+        r"\b(what|which|where|anything|something|stuff)\b.*\b(read|watch|learn|study)\b",
+        fewest=0,
+        most=1,
+        spare=1,
+    ),
+    _rule(
+        "skills",
+        r"\b(skills?|tools?|tooling|librar(y|ies)|frameworks?|software|stack|packages|technolog(y|ies)|platforms?)\b",
+        fewest=0,
+        most=1,
+        spare=1,
+    ),
+    _rule(
+        "place",
+        r"\bwhere\b",
+        r"\bwhich (\w+ )?(parts?|sections?|chapters?|paths?|tracks?|roadmaps?|topics?|place)\b.*\b(is|are|does|do"
+        r"|has|have|covers?|contains?|includes?|teach\w*|treats?|belongs?|stands?|deals?|mentions?|discuss\w*|under|filed"
+        r"|to|in|for|about|on|with)\b",
+        r"\bbelongs? to\b",
+        r"\b(what|which) (parts?|sections?|paths?)\b",
+        r"\bfiled\b",
+        r"\bpart of what\b",
+        r"\blocated\b",
+        r"\bposition of\b",
+    ),
+    _rule(
+        "concepts",
+        r"\b(concepts?|sub ?topics?|covers?|covered|contains?|contents?|includes?|comprises?|consists?|topics?"
+        r"|sections?|chapters?|parts|blocks|units|steps|ideas|listed|put|puts|under|recommended|suggested|taught|teach"
+        r"|teaches|learn|go through|outline|order|overview|syllabus|agenda)\b",
+        r"\bwhat is in @",
+        r"^what in @",
+        r"^list @",
+        r"\bwhich @ (are|is)\b",
+        r"\bgo over\b",
+        fewest=0,
+        most=1,
+    ),
+)
