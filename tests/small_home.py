@@ -67,7 +67,7 @@ class DictionaryWeb:
         if isinstance(body, FetchError):
             raise body
         tag = str(zlib.crc32(body))
-        same = validators is not None and validators.etag == tag
+        same = validators is not None and (validators.url, validators.etag) == (url, tag)
         return Page(url, url, 304 if same else 200, "text/html; charset=utf-8", None if same else body, "2026-01-01T00:00:00Z", etag=tag)
 
 

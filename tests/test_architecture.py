@@ -63,6 +63,7 @@ OWNERS = {
     "AntiSSRF": {"fetch"},
     "protego": {"fetch"},
     "filelock": {"index"},
+    "warcio": {"ingest"},
     "Stemmer": {"text"},
     "pydantic_settings": {"wiring"},
     "platformdirs": {"wiring"},

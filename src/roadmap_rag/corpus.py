@@ -1,20 +1,22 @@
 """The folder ``corpus/``: what was fetched, the text made of it, and what is known about each source.
 
     corpus/snapshots/ab/abcdef…     bytes as they came, named by their SHA-256; never changed
-    corpus/documents/ID.md          the extracted text behind a front matter in YAML; ID is the hash of the source's link
+    corpus/documents/ID.md          the extracted text behind a front matter in YAML; ID is the document's
     corpus/state.sqlite             one row per source (last try, last good text, validators), and the last runs
 
 A snapshot is written before the document, the document before the row that names it, each through a temporary file and a rename: whoever
 is killed in between leaves only files that no row names yet. A failed try changes ``checked_at``, ``status``, ``reason`` and ``since``,
-never the text that was there.
+never the text that was there. A document that its row no longer names is deleted, a snapshot never.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from roadmap_rag.domain import Document, Page, State, Validators, digest
+from roadmap_rag.domain import Document, Page, State, Validators
 from roadmap_rag.errors import StorageError
 from roadmap_rag.files import write_atomically, writing
 
@@ -33,16 +35,21 @@ RUNS_KEPT = 50
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sources (
     url TEXT PRIMARY KEY, outcome TEXT NOT NULL, reason TEXT NOT NULL, since TEXT, checked_at TEXT, http_status INTEGER,
-    fetched_url TEXT, fetched_at TEXT, validators_url TEXT, etag TEXT, last_modified TEXT, moved_to TEXT, snapshot TEXT,
-    content_type TEXT, document_id TEXT, title TEXT, kind TEXT, characters INTEGER, by_hand INTEGER NOT NULL DEFAULT 0, sketch BLOB
-) WITHOUT ROWID;
+    fetched_url TEXT, fetched_at TEXT, etag TEXT, last_modified TEXT, moved_to TEXT, snapshot TEXT, content_type TEXT,
+    document_id TEXT, title TEXT, kind TEXT, characters INTEGER, by_hand INTEGER NOT NULL DEFAULT 0, notes TEXT, made_with TEXT,
+    reported_id TEXT, sketch BLOB
+);
 CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, started TEXT NOT NULL, summary TEXT NOT NULL, sources TEXT NOT NULL);
 """
 
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """What is known about one source. ``outcome`` of the last try: ok, failed or blocked; ``since`` when it began to be so."""
+    """What is known about one source.
+
+    ``outcome`` of the last try: ok, failed or blocked; ``reason`` why, and ``since`` when it began to be so. ``notes`` are about the text
+    that is stored, and ``made_with`` says by which extraction it was made. ``reported_id`` is the document of the last finished report.
+    """
 
     url: str
     outcome: str
@@ -52,7 +59,6 @@ class SourceState:
     http_status: int | None = None
     fetched_url: str | None = None
     fetched_at: str | None = None
-    validators_url: str | None = None
     etag: str | None = None
     last_modified: str | None = None
     moved_to: str | None = None
@@ -63,14 +69,22 @@ class SourceState:
     kind: str = ""
     characters: int = 0
     by_hand: bool = False
+    notes: str = ""
+    made_with: str | None = None
+    reported_id: str | None = None
     sketch: tuple[int, ...] = ()
 
     @property
     def validators(self) -> Validators | None:
         """What to ask with whether the page has changed; None where the server gave nothing or the text came by hand."""
-        if not self.validators_url or not self.snapshot or self.by_hand or not (self.etag or self.last_modified):
+        if not self.fetched_url or not self.document_id or self.by_hand or not (self.etag or self.last_modified):
             return None
-        return Validators(self.validators_url, self.etag, self.last_modified)
+        return Validators(self.fetched_url, self.etag, self.last_modified)
+
+    @property
+    def remark(self) -> str:
+        """Why the last try failed, else what is to be known about the text."""
+        return self.reason if self.outcome != "ok" else self.notes
 
     def state(self, now: str) -> State:
         """``now`` as ISO 8601; a text whose last try failed, or that is older than 30 days, is stale."""
@@ -96,6 +110,10 @@ class Corpus:
             with self._connect() as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.executescript(_SCHEMA)
+                there = {row["name"] for row in connection.execute("PRAGMA table_info(sources)")}
+                for name in ("notes", "made_with", "reported_id"):
+                    if name not in there:
+                        connection.execute(f"ALTER TABLE sources ADD COLUMN {name} TEXT")
 
     def states(self) -> dict[str, SourceState]:
         """Every source that was ever tried, by link."""
@@ -104,20 +122,38 @@ class Corpus:
         with self._connect() as connection:
             return {row["url"]: _state(row) for row in connection.execute("SELECT * FROM sources")}
 
-    def save(self, state: SourceState) -> None:
-        values = {name: getattr(state, name) for name in SourceState.__dataclass_fields__}
-        values["by_hand"] = int(state.by_hand)
-        values["sketch"] = json.dumps(state.sketch)
-        names = ", ".join(values)
-        marks = ", ".join(f":{name}" for name in values)
+    def save(self, *states: SourceState) -> None:
+        """Remember what is known of sources, all in one step."""
+        if not states:
+            return
+        names = list(SourceState.__dataclass_fields__)
+        rows = [
+            {name: getattr(state, name) for name in names} | {"by_hand": int(state.by_hand), "sketch": array("Q", state.sketch).tobytes()}
+            for state in states
+        ]
+        query = f"INSERT OR REPLACE INTO sources ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"  # noqa: S608 -- fields
         with writing(self.folder), self._connect() as connection:
-            connection.execute(f"INSERT OR REPLACE INTO sources ({names}) VALUES ({marks})", values)  # noqa: S608 -- names of fields
+            connection.executemany(query, rows)
 
-    def forget(self, url: str) -> None:
-        """Drop a source that has left the roadmap: its row and its document. The snapshot stays for ``forget --all``."""
-        with writing(self.folder), self._connect() as connection:
-            connection.execute("DELETE FROM sources WHERE url = ?", (url,))
-            self._document_path(url).unlink(missing_ok=True)
+    def forget(self, urls: Sequence[str]) -> None:
+        """Drop sources that have left the roadmap: their rows and documents. The snapshots stay until everything is forgotten."""
+        if not urls:
+            return
+        states = self.states()
+        with writing(self.folder):
+            with self._connect() as connection:
+                connection.executemany("DELETE FROM sources WHERE url = ?", [(url,) for url in urls])
+            for url in urls:
+                self.drop_document(states[url].document_id if url in states else None)
+
+    def clear(self) -> None:
+        """Delete everything that was fetched; the roadmap, the user's links and notes stay."""
+        with writing(self.folder):
+            for path in (self._database, *self.folder.glob("state.sqlite-*")):
+                path.unlink(missing_ok=True)
+            for name in ("documents", "snapshots", "robots"):
+                if (self.folder / name).exists():
+                    shutil.rmtree(self.folder / name)
 
     def save_snapshot(self, body: bytes) -> str:
         """Store bytes under their SHA-256 and return it."""
@@ -146,22 +182,39 @@ class Corpus:
         }
         head = yaml.safe_dump(front, allow_unicode=True, sort_keys=False, width=10_000)
         with writing(self.folder):
-            self._document_path(document.url).parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._document_path(document.url), f"---\n{head}---\n{document.text}".encode("utf-8", "surrogatepass"))
+            write_atomically(self._document_path(document.id), f"---\n{head}---\n{document.text}".encode("utf-8", "surrogatepass"))
+
+    def drop_document(self, document_id: str | None) -> None:
+        """Delete a document that no row names any more."""
+        if document_id is not None:
+            with writing(self.folder):
+                self._document_path(document_id).unlink(missing_ok=True)
+
+    def has_document(self, state: SourceState) -> bool:
+        return state.document_id is not None and self._document_path(state.document_id).exists()
+
+    def has_snapshot(self, state: SourceState) -> bool:
+        return state.snapshot is not None and self._snapshot_path(state.snapshot).exists()
 
     def document(self, url: str) -> Document | None:
         """The stored text of a source, or None."""
+        if not self._database.exists():
+            return None
+        with self._connect() as connection:
+            row = connection.execute("SELECT document_id FROM sources WHERE url = ?", (url,)).fetchone()
+        if row is None or row["document_id"] is None:
+            return None
+        path = self._document_path(row["document_id"])
         try:
-            data = self._document_path(url).read_bytes().decode("utf-8", "surrogatepass")
+            data = path.read_bytes().decode("utf-8", "surrogatepass")
+            head, _, text = data.removeprefix("---\n").partition("\n---\n")
+            front = yaml.safe_load(head)
+            notes = tuple(front["notes"])
+            return Document(front["url"], front["title"], text, front["kind"], front["author"], str(front["published"] or ""), notes)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            raise StorageError(f"{self._document_path(url)} cannot be read ({error}); run: roadmap-rag ingest --offline") from error
-        head, _, text = data.removeprefix("---\n").partition("\n---\n")
-        front = yaml.safe_load(head)
-        return Document(
-            front["url"], front["title"], text, front["kind"], front["author"], str(front["published"] or ""), tuple(front["notes"])
-        )
+        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+            raise StorageError(f"{path} cannot be read ({type(error).__name__}); run: roadmap-rag ingest --offline") from error
 
     def page(self, state: SourceState) -> Page:
         """The stored bytes as the page they were, to extract them again without a network."""
@@ -178,11 +231,13 @@ class Corpus:
             requests=0,
         )
 
-    def save_run(self, started: str, summary: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    def save_run(self, started: str, summary: dict[str, Any], rows: list[dict[str, Any]], reported: Sequence[str] = ()) -> None:
+        """Remember a finished run. The texts of the sources in ``reported`` are known to the user from now on."""
         with writing(self.folder), self._connect() as connection:
             connection.execute(
                 "INSERT INTO runs (started, summary, sources) VALUES (?, ?, ?)", (started, json.dumps(summary), json.dumps(rows))
             )
+            connection.executemany("UPDATE sources SET reported_id = document_id WHERE url = ?", [(url,) for url in reported])
             connection.execute("DELETE FROM runs WHERE id <= (SELECT MAX(id) FROM runs) - ?", (RUNS_KEPT,))
 
     def runs(self, last: int = 5) -> list[dict[str, Any]]:
@@ -204,14 +259,15 @@ class Corpus:
     def _snapshot_path(self, name: str) -> Path:
         return self.folder / "snapshots" / name[:2] / name
 
-    def _document_path(self, url: str) -> Path:
-        return self.folder / "documents" / f"{digest(url)}.md"
+    def _document_path(self, document_id: str) -> Path:
+        return self.folder / "documents" / f"{document_id}.md"
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         try:
             with closing(sqlite3.connect(self._database, timeout=30)) as connection, connection:
                 connection.row_factory = sqlite3.Row
+                connection.execute("PRAGMA synchronous=NORMAL")  # with WAL: after a power cut the last tries may be unknown, not broken
                 yield connection
         except sqlite3.DatabaseError as error:
             raise StorageError(f"{self._database} cannot be used: {error}; see: roadmap-rag doctor") from error
@@ -228,13 +284,14 @@ def merge_try(old: SourceState | None, new: SourceState) -> SourceState:
 
 
 def _state(row: sqlite3.Row) -> SourceState:
-    values = dict(row)
-    values["by_hand"] = bool(values["by_hand"])
-    values["sketch"] = tuple(json.loads(values["sketch"] or "[]"))
-    values["title"] = values["title"] or ""
-    values["kind"] = values["kind"] or ""
-    values["characters"] = values["characters"] or 0
-    return SourceState(**values)
+    values = {name: row[name] for name in SourceState.__dataclass_fields__}
+    sketch = array("Q")
+    if isinstance(row["sketch"], bytes):
+        sketch.frombytes(row["sketch"])
+    texts = {name: row[name] or "" for name in ("title", "kind", "notes")}
+    return SourceState(
+        **(values | texts | {"by_hand": bool(row["by_hand"]), "characters": row["characters"] or 0, "sketch": tuple(sketch)})
+    )
 
 
 def _days_between(earlier: str, later: str) -> float:

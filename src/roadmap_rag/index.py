@@ -277,6 +277,27 @@ class Index:
             return generation
         raise StorageError(f"{self.folder} holds no readable generation; rebuild it with: {REBUILD}")
 
+    def documents(self, settings: IndexSettings | None = None) -> dict[str, StoredDocument]:
+        """Every document of the current generation by link; none when it cannot be read or was made with other settings."""
+        try:
+            with self.open(settings) as generation:
+                return dict(generation.documents())
+        except (IndexMissingError, IndexMismatchError, sqlite3.DatabaseError):
+            return {}
+
+    def outdated(self, entries: Sequence[Entry], settings: IndexSettings) -> list[Entry]:
+        """The entries whose passages a write would have to make."""
+        stored = self.documents(settings)
+        return [entry for entry in entries if not _same_passages(stored.get(entry.document.url), entry.document)]
+
+    def clear(self) -> None:
+        """Delete every generation and the embedding cache; readers that have one open keep it until they close it."""
+        with writing(self.folder):
+            (self.folder / "CURRENT").unlink(missing_ok=True)
+            for name in ("generations", "cache"):
+                if (self.folder / name).exists():
+                    shutil.rmtree(self.folder / name)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Be the one writer, or raise LockedError with the process id of the one there is. A dead process's lock is free."""
@@ -330,10 +351,8 @@ class Index:
         progress: Callable[[int, int], None],
     ) -> Written:
         old = self.current()
-        start = self.folder / "generations" / old if old else None
-        if start and _read_manifest(start).settings != settings:
-            start = None
-        stored = _stored_documents(start) if start else {}
+        stored = self.documents(settings)
+        start = self.folder / "generations" / old if old and stored else None
         changed = [entry for entry in entries if stored.get(entry.document.url) != entry.document]
         leaving = [url for url in stored if remove(url)]
         if start and not changed and not leaving:
@@ -352,7 +371,10 @@ class Index:
                 embedded = 0
                 for number, entry in enumerate(changed):
                     progress(number, len(changed))
-                    embedded += writer.replace(entry, settings, token_spans, embed)
+                    if _same_passages(stored.get(entry.document.url), entry.document):
+                        writer.describe(entry.document)
+                    else:
+                        embedded += writer.replace(entry, settings, token_spans, embed)
                 progress(len(changed), len(changed))
                 chunks, dimensions = writer.count()
                 documents = writer.documents()
@@ -406,6 +428,13 @@ class _Writer:
         rows = [row["row"] for row in self._passages.execute("SELECT row FROM passages WHERE url = ?", (url,))]
         self._delete(rows)
         self._passages.execute("DELETE FROM documents WHERE url = ?", (url,))
+
+    def describe(self, about: StoredDocument) -> None:
+        """Change what is known about a document whose text and title are the same."""
+        self._passages.execute(
+            "UPDATE documents SET kind = ?, fetched_at = ?, snapshot = ?, topics = ?, also = ?, position = ? WHERE url = ?",
+            (about.kind, about.fetched_at, about.snapshot, json.dumps(about.topics), json.dumps(about.also), about.position, about.url),
+        )
 
     def replace(self, entry: Entry, settings: IndexSettings, token_spans: chunking.TokenSpans, embed: Embed) -> int:
         """Bring one document up to date; returns how many texts the model had to embed."""
@@ -518,9 +547,8 @@ def _stored(row: Mapping[str, Any]) -> StoredDocument:
     )
 
 
-def _stored_documents(folder: Path) -> dict[str, StoredDocument]:
-    with Generation(folder) as generation:
-        return dict(generation.documents())
+def _same_passages(stored: StoredDocument | None, wanted: StoredDocument) -> bool:
+    return stored is not None and (stored.id, stored.title) == (wanted.id, wanted.title)
 
 
 def _chunk_counts(folder: Path, entries: Sequence[Entry]) -> dict[str, int]:

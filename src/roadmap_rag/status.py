@@ -31,7 +31,7 @@ def coverage(app: App, topic: str | None, now: str) -> dict[str, Any]:
             {
                 "url": source.url,
                 "state": state,
-                "reason": known.reason if known else "",
+                "reason": known.remark if known else "",
                 "since": known.since if known else None,
                 "fetched_at": known.fetched_at if known else None,
                 "checked_at": known.checked_at if known else None,
