@@ -72,13 +72,17 @@ Event = Stage | Draft | Done
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Who writes the answers. ``generator`` is None when nobody does; ``notice`` then says why and how to change it."""
+    """Who writes the answers. ``generator`` is None when nobody does; ``notice`` then says why and how to change it.
+
+    ``context`` is the model's window in tokens, ``prompt_tokens`` and ``answer_tokens`` what of it a prompt and an answer may take.
+    """
 
     generator: Generator | None = None
     model: str | None = None
-    notice: str = ""
     context: int = 4096
+    prompt_tokens: int = 2000
     answer_tokens: int = 512
+    notice: str = ""
 
 
 @dataclass(slots=True)
@@ -208,10 +212,10 @@ class RoadmapQueryEngine(BaseQueryEngine):
         return render(checked)
 
     def _write(self, asked: _Asked, hits: Sequence[Hit], writer: Writer, generator: Generator) -> Iterator[Event]:
-        budget = writer.context - writer.answer_tokens
+        budget = min(writer.prompt_tokens, writer.context - writer.answer_tokens)
         prompt = build_prompt(asked.retrieval.standalone, hits, tokens=budget, count=estimate_prompt_tokens)
         if prompt.dropped:
-            asked.notices.append(f"{len(prompt.dropped)} of {len(hits)} passages did not fit the model's window of {writer.context} tokens")
+            asked.notices.append(f"{len(prompt.dropped)} of {len(hits)} passages did not fit the prompt of {budget} tokens")
         number = len(prompt.passages)
         yield Stage("reading", f"{writer.model} is reading {number} {'passage' if number == 1 else 'passages'}")
         begun, first, text = time.perf_counter(), None, ""

@@ -41,6 +41,7 @@ class Config(BaseSettings):
     ollama_host: str = Field("", description="where Ollama listens; empty: OLLAMA_HOST, else 127.0.0.1:11434")
     openai_base_url: str = Field("", description="base address of an OpenAI-compatible server on your own machines, used instead of Ollama")
     context: int = Field(4096, ge=1024, le=131_072, description="tokens of the model's window (num_ctx): prompt and answer together")
+    prompt_tokens: int = Field(2000, ge=256, le=131_072, description="tokens of the prompt at most; fewer answer sooner on a CPU")
     answer_tokens: int = Field(512, ge=32, le=8192, description="tokens an answer may have at most")
     temperature: float = Field(0.0, ge=0, le=2, description="0 writes the same answer each time")
     seed: int = Field(1, description="seed of the model, for temperatures above 0")
@@ -262,7 +263,7 @@ class App:
                     first_token_timeout=config.first_token_timeout,
                     timeout=config.token_timeout,
                 )
-                self._writers[name] = Writer(generator, name, context=config.context, answer_tokens=config.answer_tokens)
+                self._writers[name] = Writer(generator, name, config.context, config.prompt_tokens, config.answer_tokens)
             return self._writers[name]
         return self._ollama_writer(model)
 
@@ -291,7 +292,7 @@ class App:
                 first_token_timeout=config.first_token_timeout,
                 timeout=config.token_timeout,
             )
-            self._writers[chosen.name] = Writer(generator, chosen.name, context=context, answer_tokens=config.answer_tokens)
+            self._writers[chosen.name] = Writer(generator, chosen.name, context, config.prompt_tokens, config.answer_tokens)
         return self._writers[chosen.name]
 
     def missing_links(self, topic: str) -> list[str]:
