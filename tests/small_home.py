@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import zlib
 from collections.abc import Callable, Sequence
@@ -86,8 +87,13 @@ class WordEncoder:
         rows = np.zeros((len(texts), 32), dtype=np.float32)
         for row, text in enumerate(texts):
             for word in re.findall(r"\w+", text.lower()):
-                rows[row] += np.random.default_rng(int.from_bytes(word.encode()[:8].ljust(8), "big")).standard_normal(32)
+                rows[row] += _direction(word)
         return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+
+
+@functools.cache
+def _direction(word: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.random.default_rng(int.from_bytes(word.encode()[:8].ljust(8), "big")).standard_normal(32)
 
 
 def token_spans(text: str) -> list[tuple[int, int]]:

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from roadmap_rag.domain import Answer, Turn
-    from roadmap_rag.ingest import Progress, Report
+    from roadmap_rag.ingest import Plan, Progress, Report
     from roadmap_rag.query_engine import RoadmapQueryEngine
     from roadmap_rag.wiring import App
 
 LONGEST_QUESTION = 10_000
+LONG_RUN = 20.0
+"""Seconds of pauses between requests from which an ingest says beforehand how long it takes."""
 SOME_FAILED = 3
 GATE_FELL_SHORT = 4
 INTERRUPTED = 130
@@ -77,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     ingest.add_argument("--file", type=Path, help="a page, PDF or transcript saved by hand, as the text of --source")
     ingest.add_argument("--refresh", action="store_true", help="download again, even what has not changed")
     ingest.add_argument("--offline", action="store_true", help="build the index anew from what is stored, without a network")
+    ingest.add_argument("--from", type=Path, dest="archive", metavar="FILE", help="ingest what a WARC file holds, without a network")
+    ingest.add_argument("--export", type=Path, metavar="FILE", help="fetch nothing, write what was fetched as a WARC file (.warc.gz)")
     ingest.add_argument("--limit", type=int, metavar="N", help="fetch at most N links, those not tried for longest first; 0: none")
 
     search = command("search", _search, "Find passages, without an answer.")
@@ -108,6 +112,10 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--topic", metavar="ID", required=True)
     command("remove", _remove, "Remove a link of your own.").add_argument("url")
 
+    forget = command("forget", _forget, "Delete everything that was fetched and indexed; your links, notes and conversations stay.")
+    forget.add_argument("--all", action="store_true", required=True, help="every source: there is no other way to forget")
+    forget.add_argument("--yes", action="store_true", help="do not ask")
+
     command("doctor", _doctor, "Check that everything is ready, and say what to run where it is not.")
 
     models = command("models", _models, "List the models of Ollama; pull, register or recommend one.")
@@ -136,19 +144,72 @@ def _ingest(options: argparse.Namespace) -> int:
         raise UsageError("--file needs --source URL: which link is it the text of?")
     if options.limit is not None and options.limit < 0:
         raise UsageError("--limit cannot be below 0")
+    if sum(bool(way) for way in (options.file, options.archive, options.offline, options.export)) > 1:
+        raise UsageError("--file, --from, --offline and --export are four ways to do without the web: choose one")
     app = _app()
+    if options.export is not None:
+        return _export(app, options)
     if options.topic is not None:
         app.roadmap.topic(options.topic)
     if options.source is not None:
         _check_source(app, options.source)
-    request = Request(options.topic, options.source, options.file, options.refresh, options.offline, options.limit)
-    offline = options.offline or options.file is not None
-    with contextlib.ExitStack() as stack:
-        fetcher = None if offline else stack.enter_context(app.fetcher())
-        progress = stack.enter_context(_progress_bar())
-        report = app.ingestor(fetcher, progress).run(request)
+    request = Request(options.topic, options.source, options.file, options.refresh, options.offline, options.limit, archive=options.archive)
+    offline = options.offline or options.file is not None or options.archive is not None
+    try:
+        with contextlib.ExitStack() as stack:
+            fetcher = None if offline else stack.enter_context(app.fetcher())
+            progress = stack.enter_context(_progress_bar())
+            ingestor = app.ingestor(fetcher, progress)
+            if not offline:
+                _announce(ingestor.plan(request, app.config.fetch_delay))
+            report = ingestor.run(request)
+    except KeyboardInterrupt:
+        print("roadmap-rag: stopped; what was fetched is kept, go on with: roadmap-rag ingest", file=sys.stderr)
+        return INTERRUPTED
     _print(options, report.as_dict(), lambda console: _print_report(console, report))
     return SOME_FAILED if report.summary.failed or report.summary.blocked else 0
+
+
+def _announce(plan: Plan) -> None:
+    """Say before a long run how long it will be."""
+    if plan.seconds < LONG_RUN:
+        return
+    minutes = round(plan.seconds / 60)
+    about = f"{plan.seconds:.0f} seconds" if minutes < 2 else f"{minutes} minutes"
+    print(
+        f"roadmap-rag: {len(plan.sources)} links on {plan.hosts} sites, about {about} at the polite pace, and longer where new texts have to be "
+        "embedded; Ctrl-C stops, and nothing is lost",
+        file=sys.stderr,
+    )
+
+
+def _export(app: App, options: argparse.Namespace) -> int:
+    from roadmap_rag.ingest import write_archive
+
+    pages = write_archive(app.corpus, options.export, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    if pages == 0:
+        raise StorageError("nothing has been fetched yet; run: roadmap-rag ingest")
+    said = f"{pages} pages written to {options.export}; read them elsewhere with: roadmap-rag ingest --from {options.export.name}"
+    _print(options, {"file": str(options.export), "pages": pages}, lambda console: console.print(said, markup=False))
+    return 0
+
+
+def _forget(options: argparse.Namespace) -> int:
+    from roadmap_rag.ingest import forget_everything
+
+    app = _app()
+    stored = sum(state.document_id is not None for state in app.corpus.states().values())
+    about = f"{stored} fetched pages and the index of {app.home}"
+    if not options.yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"forget --all deletes {about}; add --yes when nobody can be asked")
+        print(f"Delete {about}? Your links, notes and conversations stay. [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            print("roadmap-rag: nothing was deleted", file=sys.stderr)
+            return 1
+    forget_everything(app.corpus, app.index)
+    _print(options, {"forgotten": stored}, lambda console: console.print(f"deleted: {about}", markup=False))
+    return 0
 
 
 def _search(options: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from roadmap_rag.domain import Answer, Hit
-    from roadmap_rag.ingest import Report
+    from roadmap_rag.ingest import Report, Row
     from roadmap_rag.retrieve import Retrieval
     from roadmap_rag.roadmap import Roadmap
 
@@ -118,7 +118,7 @@ def print_report(console: Console, report: Report) -> None:
             Text(row.status, style=_COLOURS[row.status]),
             Text(name) + Text(place, style="dim"),
             str(row.chunks or ""),
-            Text(code + row.reason + (" (old text kept)" if row.kept else "")),
+            Text(code + row.reason + _since(row)),
         )
     console.print(table)
     summary = report.summary
@@ -131,6 +131,13 @@ def print_report(console: Console, report: Report) -> None:
         Text(f"{counts or 'nothing to do'}; {summary.embedded} passages embedded, {summary.requests} requests, ", style="bold")
         + Text(f"{summary.bytes / 1e6:.1f} MB, {summary.seconds:.0f} s, index {summary.generation}")
     )
+
+
+def _since(row: Row) -> str:
+    """Since when a source fails, if its reason does not say it, and whether its old text answers."""
+    if row.kept:
+        return "" if "is kept)" in row.reason else " (the old text is kept)"
+    return f" (since {row.since[:10]})" if row.since else ""
 
 
 def print_status(console: Console, status: dict[str, Any]) -> None:
@@ -158,6 +165,9 @@ def print_status(console: Console, status: dict[str, Any]) -> None:
             f"{summary[name]} {name}" for name in ("new", "changed", "unchanged", "failed", "blocked", "removed") if summary[name]
         )
         console.print(Text(f"run of {run['started']}: {numbers}", style="dim"))
+        for news in run["news"] if summary["changed"] or summary["removed"] else ():
+            if news["status"] != "new":
+                console.print(Text(f"  {news['status']:8}", style=_COLOURS[news["status"]]) + Text(f" {news['url']}  {news['reason']}"))
 
 
 def print_topics(console: Console, roadmap: Roadmap) -> None:

@@ -52,5 +52,14 @@ def coverage(app: App, topic: str | None, now: str) -> dict[str, Any]:
         for each in app.roadmap.topics
         if topic in (None, each.id)
     ]
-    runs = [{"started": run["started"], "summary": run["summary"]} for run in app.corpus.runs(_RUNS)]
+    runs = [{"started": run["started"], "summary": run["summary"], "news": _news(run["sources"])} for run in app.corpus.runs(_RUNS)]
     return {"topics": topics, "sources": sources, "index": index, "runs": runs}
+
+
+def _news(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a run found different: rows of sources that were new, changed or removed."""
+    return [
+        {"url": row["url"], "status": row["status"], "reason": row["reason"]}
+        for row in rows
+        if row["status"] in ("new", "changed", "removed")
+    ]

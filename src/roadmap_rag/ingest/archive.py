@@ -144,6 +144,8 @@ class Archive:
 def write_archive(corpus: Corpus, path: Path, now: str) -> int:
     """Write everything that the corpus holds to a WARC file, in one step; returns how many pages. ``now`` is ISO 8601."""
     states = [state for state in corpus.states().values() if state.snapshot and state.document_id]
+    if not states:
+        return 0
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with writing(path.parent), partial.open("wb") as file:
