@@ -241,6 +241,17 @@ def test_a_stop_while_the_prompt_is_read_is_seen_by_the_server(own: Server) -> N
     assert list(generator.stream(QUESTION))
 
 
+def test_a_stop_in_mid_answer_is_seen_by_the_server(own: Server) -> None:
+    generator = own.generator(max_tokens=900)
+    generator.warm()
+    before = own.written()
+    stream = generator.stream(COUNT)
+    assert next(stream).text
+    stream.close()
+    wait_until(lambda: "stop processing" in own.written()[len(before) :], "the slot to be freed")
+    assert "cancel task" in own.written()[len(before) :]
+
+
 def test_two_questions_at_once_are_answered_one_after_the_other(server: Server) -> None:
     generator = server.generator()
     first, second = generator.stream(COUNT), generator.stream(QUESTION)

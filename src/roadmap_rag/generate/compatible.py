@@ -103,7 +103,7 @@ class OpenAIGenerator:
     def _explain(self, error: Exception, begun: bool) -> GeneratorError:
         import openai
 
-        said = " ".join(str(error).split())[:300]
+        said = " ".join(str(error).split())[:200]
         lower = said.lower()
         if "context_size" in lower or "context size" in lower or "context length" in lower:
             return PromptTooLongError(

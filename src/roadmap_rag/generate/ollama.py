@@ -34,7 +34,7 @@ NOTHING_DROPPED = {"truncate": False, "shift": False}
 """A prompt that does not fit is an error, and so is none of its beginning given up when the answer fills the window. A request with
 another ``shift`` than the one before makes Ollama load the model anew."""
 
-SHORT_OF_MEMORY = ("memory", "failed to allocate", "unable to allocate")
+SHORT_OF_MEMORY = ("insufficient memory", "out of memory", "system memory", "failed to allocate", "unable to allocate")
 PROCESS_ENDED = ("eof", "llama-server", "runner", "forcibly closed")
 """What Ollama's errors say when the process that holds the model could not be started, or ended."""
 
@@ -227,7 +227,7 @@ def explain(
 
 
 def _explain_fault(fault: ServerError, host: str, model: str, num_ctx: int) -> GeneratorError:
-    said = " ".join(str(fault).split())[:300]
+    said = " ".join(str(fault).split())[:200]
     lower = said.lower()
     if "context size" in lower or "context length" in lower:
         return PromptTooLongError(
