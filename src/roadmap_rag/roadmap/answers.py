@@ -288,7 +288,9 @@ class Writer:
                     f"- In {where.title}: {names}.", self.line(topic_id, f"In the path {where.title}, {topic.title} stands in {names}")
                 )
         if path is not None and not found:
-            raise NotStatedError(topic_id)
+            taught = [part for part in path.parts if any(section.topics for section in part.sections)]
+            lines = [self.line(path.id, f"Topics of {part_name(part)} of {path.title}, in its order:") for part in taught]
+            self.say(f"{path.title} does not have {topic.title} among its topics.", *lines)
 
     # --------------------------------------------------------------------------------------------------- paths, parts, sections
 

@@ -24,13 +24,14 @@ TITLE, CONCEPT, DETAIL = 0, 1, 2
 
 # Words that name a concept in some document and mean anything in a question.
 _TOO_GENERAL = frozenset(
-    """advanced advanced_topics adaptation api apis applications architecture base_techniques best_practices chat class code compression
-    core_components data documents essential_tools evaluation_metrics fundamentals general generation human impact instruction judge
-    level list llm llms libraries loading machine_learning memory_savings model models modern_approaches monitoring networks overview
-    planning practice privacy production purpose quality research retrieval rl role sampling skills structure summary test text tools
-    top topic tracing training training_parameters training_techniques variants visualization work frameworks deployment security
-    performance safety technique advanced_technique language_models scaling testing optimization basics integration concepts
-    programming statistics algorithms transfer_learning efficiency inference""".split()
+    """advanced advanced_topics gpu gpus cuda hardware adaptation api apis applications architecture base_techniques best_practices
+    chat class code compression core_components data documents essential_tools evaluation_metrics fundamentals general generation
+    human impact instruction judge level list llm llms libraries loading machine_learning memory_savings model models
+    modern_approaches monitoring networks overview planning practice privacy production purpose quality research retrieval role
+    sampling skills structure summary summarization summarisation test text tools top topic tracing training training_parameters
+    training_techniques variants visualization work frameworks deployment security performance safety technique advanced_technique
+    language_models scaling testing optimization basics integration concepts programming statistics algorithms transfer_learning
+    efficiency inference""".split()
 )
 
 _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
@@ -46,7 +47,7 @@ PATH_NOUNS = ("path", "roadmap", "list", "curriculum", "syllabus", "course", "pl
 _TOKEN = re.compile(r"[^\W_]+(?:\.[^\W_]+)*(?:\+\+|\+(?!\w)|#)?")
 _PARENTHESES = re.compile(r"\s*\([^)]*\)")
 _INSIDE = re.compile(r"\(([^)]*)\)")
-_ENDINGS = (" for machine learning", " for ML", " language models", " LLMs")
+_ENDINGS = (" for machine learning", " for ML", " language models", " LLMs", " basics")
 _SMALL = frozenset({"the", "a", "an", "and"})
 _SPELLING = re.compile(r"(?<=\w{4})is(e|es|ed|ing|er|ers|ation|ations)$")
 _REWRITTEN = {
@@ -60,6 +61,11 @@ _REWRITTEN = {
     "tun": ((re.compile(r"\bfine[ -]?tun"), "fine tun"),),
     "train": ((re.compile(r"\b(pre|post)[ -]?train"), r"\1 train"),),
 }
+_SLIPS = {
+    "pls": "please", "plz": "please", "u": "you", "hav": "have", "lern": "learn", "befor": "before", "wich": "which", "wat": "what",
+    "wht": "what", "teh": "the", "abt": "about", "nxt": "next", "aftr": "after", "nead": "need", "shoud": "should", "shuld": "should",
+    "dificult": "difficult", "topik": "topic", "topiks": "topics", "lvl": "level", "prereqs": "prerequisites", "prereq": "prerequisite",
+}  # fmt: skip
 _SYNONYMS = {"math": "math", "maths": "math", "mathemat": "math", "llms": "llm", "defenc": "defens", "vs": "versus"}
 
 
@@ -130,20 +136,29 @@ class Names:
     def __init__(self, roadmap: Roadmap, known: Iterable[str] = ()) -> None:
         """``known`` are the words that questions about a roadmap use: a misspelt one is mended too."""
         self._roadmap = roadmap
+        self._stems = {_stem(word) for word in known} | {_stem(word) for word in STOP_WORDS}
         self._topics: dict[tuple[str, ...], tuple[int, tuple[str, ...]]] = {}
+        self._short: dict[tuple[str, ...], str] = {}
         self._paths: dict[tuple[str, ...], Path] = {}
         self._places: dict[str, dict[tuple[str, ...], list[Place]]] = {}
         self._tracks: dict[tuple[str, ...], list[Place]] = {}
+        prose = [topic.summary for topic in roadmap.topics] + [lab.goal for topic in roadmap.topics for lab in topic.labs]
+        prose += [each.why for topic in roadmap.topics for each in topic.resources]
+        self._common = set(re.findall(r"(?<![\w.])[a-z-]+(?![\w.]*\w)", " ".join(prose)))
         self._groups = {key_of(tokens_of(topic.part)): topic.part for topic in roadmap.topics}
         for topic in roadmap.topics:
             for name in (topic.title, topic.id.replace("-", " "), *topic.also_called):
                 self._add(name, TITLE, topic.id, pieces=True)
+            self._add_short(topic.title, topic.id)
             for concept in topic.concepts:
                 self._add(concept.name, CONCEPT, topic.id)
                 for part in concept.parts:
                     self._add(part, DETAIL, topic.id)
             for skill in (skill for group in topic.skills.values() for skill in group):
                 self._add(skill, DETAIL, topic.id)
+        for key, topic_id in self._short.items():
+            if key not in self._topics or self._topics[key][0] == DETAIL:
+                self._topics[key] = (DETAIL, (topic_id,))
         for path in roadmap.paths:
             for name in _path_names(path):
                 self._paths.setdefault(key_of(tokens_of(name)), path)
@@ -159,12 +174,11 @@ class Names:
             for resources in (*(topic.resources for topic in roadmap.topics), *(path.resources for path in roadmap.paths))
             for each in resources
             for word in tokens_of(f"{each.author} {each.provider}")
-            if len(word) > 2
+            if len(word) > 1 and word not in self._common
         }
         self._spelled = self._known | {
             token for title in _titles(roadmap) for token in tokens_of(title) if token.isalpha() and len(token) > 3
         }
-        self._stems = {_stem(word) for word in known} | {_stem(word) for word in STOP_WORDS}
 
     def _add(self, name: str, strength: int, topic: str, *, pieces: bool = False) -> None:
         if strength == DETAIL and name.count(" ") > 5:
@@ -174,7 +188,8 @@ class Names:
             key = key_of(tokens)
             if not 0 < len(key) <= (4 if strength == DETAIL else 8) or (len(key) == 1 and tokens[0] in STOP_WORDS):
                 continue
-            if "_".join(tokens) in _TOO_GENERAL and (strength != TITLE or variant != name):
+            whole = strength == TITLE and variant == name
+            if not whole and ("_".join(tokens) in _TOO_GENERAL or (len(key) == 1 and (tokens[0] in self._common or key[0] in self._stems))):
                 continue
             if strength == DETAIL and len(key) == 1 and len(key[0]) < 3:
                 continue
@@ -183,6 +198,14 @@ class Names:
                 self._topics[key] = (strength, (topic,))
             elif strength == held and topic not in topics:
                 self._topics[key] = (strength, (*topics, topic))
+
+    def _add_short(self, title: str, topic: str) -> None:
+        """The end of a title, "fine-tuning" for "Supervised fine-tuning", as a name of the first topic that ends so."""
+        tokens = tokens_of(title)
+        for start in range(1, len(tokens) - 1):
+            ending = "_".join(tokens[start:])
+            if tokens[start] not in _SMALL and tokens[start] not in STOP_WORDS and ending not in _TOO_GENERAL:
+                self._short.setdefault(key_of(tokens[start:]), topic)
 
     # ------------------------------------------------------------------------------------------------------------------- finding
 
@@ -261,7 +284,7 @@ class Names:
 
     def _topic_at(self, span: list[str], around: Around, paths: list[Path]) -> Mention | None:
         group = self._groups.get(key_of(span), "")
-        strength, topics = self._topics.get(key_of(span), (TITLE, ()))
+        strength, topics = self._topics.get(key_of(span)) or self._turned(span)
         if group and not paths and (_noun(*around) == "part" or (len(span) > 1 and not topics)):
             return Mention(0, 0, group=group, noun="part")
         if not topics or (len(topics) > 3 and strength != TITLE):
@@ -274,8 +297,15 @@ class Names:
                 places += [Place(where, part, section) for where, part, section in self._roadmap.places(topics[0]) if where is path]
         return Mention(0, 0, topics=topics, strength=strength, places=tuple(places), noun=noun)
 
+    def _turned(self, span: list[str]) -> tuple[int, tuple[str, ...]]:
+        """A title of two words the other way round: "merging models"."""
+        turned = len(span) == 2 and span[0].endswith("ing")
+        strength, topics = self._topics.get(key_of(reversed(span)), (TITLE, ())) if turned else (TITLE, ())
+        return (strength, topics) if strength == TITLE else (TITLE, ())
+
     def _mended(self, token: str, texts: Mapping[str, str]) -> str:
         """The word itself, or the one it misspells: one slip, two in long words, with the same first letter."""
+        token = _SLIPS.get(token, token)
         if len(token) < 5 or not token.isalpha() or token in self._known or token in STOP_WORDS:
             return token
         if (
@@ -369,7 +399,7 @@ def _path_names(path: Path) -> list[str]:
         names += [f"{year[1]} {noun}" for noun in ("list", "path", "roadmap", "resource list", "resources", "post", "blog post")]
         names += [f"top resources {year[1]}", f"{year[1]} top resources", "top resources"]
     if path.author:
-        names += [path.author, f"{path.author} {PATH_NOUNS[1]}"]
+        names += [f"by {path.author}", *(f"{path.author} {noun}" for noun in PATH_NOUNS)]
     return [name for name in names if key_of(tokens_of(name)) not in ((), ("roadmap",), ("llm", "roadmap"))]
 
 

@@ -51,16 +51,23 @@ def answer_from_roadmap(question: str, roadmap: Roadmap, texts: Mapping[str, str
     writer = Writer(roadmap, texts)
     kinds: list[str] = []
     others: list[str] = []
-    for clause, fragment in _clauses(question):
+    opening = ""
+    for clause, opens in _clauses(question):
         words = names.read(clause, texts)
-        asks = () if fragment else recognise(words, context, names.authors)
-        answered = next((ask for ask in asks if reply(writer, roadmap, ask)), None)
-        if answered is not None:
-            kinds.append(answered.kind)
-        elif _ASKS.search(clause) and _open(words):
-            others.append(clause)
-            context = ()  # what follows speaks of the same, and that is no matter of the roadmap
-            continue
+        if opens:
+            opening = clause
+        else:
+            asks = recognise(words, context, names.authors)
+            if opening:  # "before I turn to agents, | what should be in place?"
+                asks = itertools.chain(asks, recognise(names.read(f"{opening}, {clause}", texts), (), names.authors))
+            opening = ""
+            answered = next((ask for ask in asks if reply(writer, roadmap, ask)), None)
+            if answered is not None:
+                kinds.append(answered.kind)
+            elif _ASKS.search(clause) and _open(words):
+                others.append(clause)
+                context = ()  # what follows speaks of the same, and that is no matter of the roadmap
+                continue
         if words.mentions:
             context = tuple(words.mentions)
     if not kinds:

@@ -33,14 +33,17 @@ _IN_THE_ROADMAP = re.compile(
 )
 _IN_A_PATH = re.compile(r"(\b(in|of|from|within|according to|for|on|by|inside|to|does|through) )?%")
 _OF_THE_ROADMAP = re.compile(r"\b(roadmap|learning path|curriculum|syllabus|labs?|prerequisites?|prereqs?)\b")
+_ENTRY = re.compile(r"\b(entry test|self (assessment|rating|test))\b")
 _NOUN_BEFORE = re.compile(
     r"\b(topic|section|chapter|subject|concept|part|track|block|segment|field|area|method)( (on|about|called|named))? @"
 )
 _NOUN_AFTER = re.compile(r"@ (topic|section|chapter|part|track|block|segment|subject|stage)\b")
-_LIST_OF_NAMES = re.compile(r"@( (and|or|plus|as well as))? @(( (and|or|plus))? @)*")
+_LIST_OF_NAMES = re.compile(r"@( (and|or|plus|as well as|with|using|via|versus))? @(( (and|or|plus))? @)*")
 _POINTER = re.compile(r"\b(that one|this one|it|that|this|them|these|those|there|here|one|both)\b")
-_OF_THE_WHOLE = re.compile(r"%|\broadmap\b|\bpaths?\b|\btopics? (are|is) there\b")
-_SIGNED = re.compile(r"\b(by|from|writes?|wrote|written|recorded|published|authors?)\b")
+_OF_THE_WHOLE = re.compile(
+    r"%|\broadmap\b(?! (expects?|wants?|asks?|suggests?|recommends?|demands?|requires?|assumes?))|\bpaths?\b|\btopics? (are|is) there\b"
+)
+_SIGNED = re.compile(r"\b(by|from|writes?|wrote|written|records?|recorded|publish|published|authors?|made|makes?)\b")
 
 # What asks for the matter itself, not for its place in a roadmap.
 _ABOUT_THE_MATTER = re.compile(
@@ -49,16 +52,21 @@ _ABOUT_THE_MATTER = re.compile(
     r"(?! i (get|prepare|work my way|come|reach)\b)(?! @ (rated|graded|ranked))(?! (difficult|hard|advanced))"
     r"|\bhow (fast|large|big|long|often|quickly|far|near|deep|similar|high|low|little|expensive|bad)\b"
     r"|\bwhen (was|did|were|is|does|should)\b"
-    r"|\b(define|meaning|means|stands? for)\b"
+    r"|\b(define|meaning|means|stands? for|summari[sz]e|introduced|proposed|invented|presented|discovered|link between)\b"
+    r"|\b(resources|data|memory|hardware|compute) (is|are) (needed|required)\b"
     r"|\bwhat (is|are|was|were) @$"
-    r"|\b(does|do|did) @ (work|mean|do|use|help|compute|perform|learn|run|get|reach|improve|reduce|save|store)\b"
+    r"|\b(can|could) @"
+    r"|\b(does|do|did) (\w+ )?@ (\w+ )?(say|show|claim|report|find|state|prove|recommend"
+    r"|work|mean|do|use|help|compute|perform|learn|run|get|reach|improve|reduce|save|store)\b"
 )
 
 # How many words may be left over in a clause that says it is about the roadmap.
 _SPARE = 5
 
 # Kinds that need no name: they ask about the whole roadmap, or bring their own words.
-_NEED_NO_NAME = frozenset({"paths", "count", "no prerequisites", "by level", "entry", "setup", "lab search", "author", "start", "order"})
+_NEED_NO_NAME = frozenset(
+    {"paths", "count", "no prerequisites", "by level", "entry", "setup", "lab search", "author", "start", "order", "starts", "numbered"}
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,11 @@ def recognise(words: Words, context: tuple[Mention, ...] = (), authors: Collecti
         if mentions:
             text = _POINTER.sub("@", text, count=1)
             text += "" if "@" in text else " @"
-    explicit = bool(paths) or any(each.noun in ("part", "section") for each in mentions) or bool(_OF_THE_ROADMAP.search(text))
+    explicit = (
+        bool(paths)
+        or any(each.noun in ("part", "section") for each in mentions)
+        or bool(_OF_THE_ROADMAP.search(text) or _ENTRY.search(" ".join(words.tokens)))
+    )
     whole = _spaced(_IN_THE_ROADMAP.sub(" ", text))
     apart = _spaced(_NOUN_AFTER.sub("@", _NOUN_BEFORE.sub("@", _spaced(_IN_A_PATH.sub(" ", whole)))))
     together = _LIST_OF_NAMES.sub("@", apart)
@@ -97,14 +109,18 @@ def recognise(words: Words, context: tuple[Mention, ...] = (), authors: Collecti
     signed = _SIGNED.search(whole)
     for rule in RULES:
         form = apart if rule.most == 2 else together
-        said = " ".join(words.tokens) if rule.kind in ("entry", "setup") else whole if rule.path else form
+        said = [" ".join(words.tokens)] if rule.kind in ("entry", "setup") else [whole] if rule.path else [form, whole]
         names = form.count("@")
-        if not rule.fewest <= names <= rule.most or (rule.path and (mentions or not paths)) or not rule.wording.search(said):
+        if not rule.fewest <= names <= rule.most or (rule.path and (mentions or not paths)) or not any(map(rule.wording.search, said)):
             continue
         extra = tuple(word for word in left if not (rule.kind == "setup" and word in SETUP_WORDS))
         strange = [word for word in extra if not (signed and rule.kind in ("author", "readings") and word in authors)]
-        if len(strange) <= (_SPARE if explicit else rule.spare) and (names or explicit or rule.kind in _NEED_NO_NAME):
+        if len(strange) <= (_SPARE if explicit else rule.spare) and (
+            names or explicit or rule.kind in _NEED_NO_NAME or (extra and not strange)
+        ):
             yield Ask(rule.kind, form, mentions, paths, extra, tuple(words.tokens))
+        if rule.kind == "author":  # nothing else is asked with "who wrote"
+            return
 
 
 def _masked(words: Words) -> str:

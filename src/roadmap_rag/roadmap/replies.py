@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from roadmap_rag.domain import Path, Resource
 from roadmap_rag.roadmap.answers import LEVELS, NotStatedError, Writer
-from roadmap_rag.roadmap.describe import counted
+from roadmap_rag.roadmap.describe import counted, part_name
 from roadmap_rag.roadmap.graph import Roadmap
-from roadmap_rag.roadmap.names import Place, key_of, longest_path
+from roadmap_rag.roadmap.names import DETAIL, Place, key_of, longest_path
 from roadmap_rag.roadmap.recognise import Ask
 from roadmap_rag.roadmap.rules import KIND_OF
 
@@ -155,6 +155,8 @@ class _Reply:
 
     def route(self) -> None:
         topics = self.topic_ids()
+        if "between me" in self.ask.text:  # and RAG, if I only know Python
+            topics.reverse()
         if len(topics) == 2:
             self.writer.route(*topics)
 
@@ -194,6 +196,9 @@ class _Reply:
         self.per_target(self._topic_contents, self.writer.contents, self._path_contents)
 
     def _topic_contents(self, topic: str) -> None:
+        """The concepts of a topic; "which parts does an agent have" asks for something else."""
+        if re.search(r"^(?:show |list |outline )?@$|\b(?:parts?|sections?|chapters?|blocks|units|steps)\b", self.ask.text):
+            return
         self.writer.concepts(topic)
         if re.search(r"\brecommended|suggested\b", self.ask.text):
             self.writer.readings(topic)
@@ -228,7 +233,10 @@ class _Reply:
     def _fact(self, fact: str) -> None:
         places = [each for each in self.targets() if isinstance(each, Place)]
         for place in places:
-            self.writer.part_fact(place.path, place.part, fact)
+            if place.section and fact == "focus":
+                self.writer.contents(place)
+            else:
+                self.writer.part_fact(place.path, place.part, fact)
         for part in self.default.parts if self.ask.paths and not places else ():
             if fact != "focus" and part.outcome:
                 self.writer.part_fact(self.default, part, fact)
@@ -237,7 +245,9 @@ class _Reply:
         places = [each for each in self.targets() if isinstance(each, Place)]
         for place in places:
             self.writer.part_fact(place.path, place.part, "optional")
-        if not places and self.ask.paths:
+        for topic in self.topic_ids():
+            self.writer.opens(topic)  # what would be missed
+        if not places and self.ask.paths and not self.ask.mentions:
             self.writer.path_optional(self.ask.paths[0])
 
     def address(self) -> None:
@@ -260,7 +270,7 @@ class _Reply:
             return
         known = {word for each in path.entry_test for word in key_of(re.findall(r"\w+", f"{each.skill} {each.area}".casefold()))}
         asked = [word for word in self.words if key_of([word]) and key_of([word])[0] in known and word not in ("machine", "learning")]
-        test = re.search(r"self (?:assess|rating|test|eval)|entry|rate myself|mark|score", " ".join(self.words))
+        test = re.search(r"self (?:assess|rating|test|eval)|entry|rate myself", " ".join(self.words))
         if not asked and not test:
             return
         self.writer.entry_test(path, [*asked, *(["mathematics"] if {"math", "maths"} & set(self.words) else [])])
@@ -284,10 +294,14 @@ class _Reply:
 
     def setup(self) -> None:
         path = next((each for each in (*self.ask.paths, *self.roadmap.paths) if each.setup), None)
-        if path is None or any(topic != "getting-ready" for topic in self.topic_ids()):
+        named = {topic for mention in self.ask.mentions if mention.strength != DETAIL for topic in mention.topics}
+        version = "version" in self.words
+        taught = any(True for topic in named for _ in self.roadmap.places(topic))
+        if path is None or (taught and not version):
             return
         words = set(self.words)
         asked = ["gpu"] if words & {"gpu", "gpus", "graphics", "card", "vram"} else []
+        asked += ["python"] if version else []
         asked += ["management"] if "manager" in words else []
         asked += ["vscode"] if words & {"editor", "ide"} else []
         asked += [word for word in ("docker", "conda", "uv", "jupyter", "vscode", "cuda", "cloud") if word in words]
@@ -307,17 +321,28 @@ class _Reply:
             )
 
     def starts(self) -> None:
-        """The paths that begin with a topic: it stands in their first section."""
-        for topic in self.topic_ids():
-            for path in self.roadmap.paths:
-                first = path.parts[0].sections[0] if path.parts and path.parts[0].sections else None
-                if first and topic in first.topics:
-                    part = path.parts[0]
-                    place = Place(path, part, first)
-                    lines = self.writer.line(f"{path.id}/{part.id}", "Sections of"), self.writer.line(path.id, f"The path {path.title} has")
-                    self.writer.about(topic)
-                    name = place.section.title if place.section else ""
-                    self.writer.say(f"- {path.title} starts with {name}.", *lines)
+        """The paths that begin with a topic, in their first section, or with a part of that name."""
+        topics, left = set(self.topic_ids()), set(key_of(self.ask.left))
+        for path in self.roadmap.paths:
+            part = path.parts[0] if path.parts else None
+            first = part.sections[0] if part and part.sections else None
+            if part is None or first is None:
+                continue
+            lines = (
+                self.writer.line(f"{path.id}/{part.id}", "Sections of", first.title),
+                self.writer.line(path.id, f"The path {path.title} has"),
+            )
+            if topics.intersection(first.topics):
+                self.writer.about(*topics.intersection(first.topics))
+                self.writer.say(f"- {path.title} starts with {first.title}.", *lines)
+            elif not topics and left.intersection(key_of(re.findall(r"\w+", part.title.casefold()))):
+                self.writer.say(f"- {path.title} starts with {part_name(part)}.", lines[1])
+
+    def numbered(self) -> None:
+        """ "Which topic is number 10?" """
+        number = int(next(found for found in re.findall(r"\d+", " ".join(self.words))))
+        if 0 < number <= len(self.roadmap.topics):
+            self.writer.order(self.roadmap.topics[number - 1].id)
 
     def start(self) -> None:
         last = bool(re.search(r"\b(?:last|final)\b", self.ask.text))
@@ -348,7 +373,8 @@ class _Reply:
         words = " ".join(self.words)
         levels = [level for level in LEVELS if re.search(rf"\b{level}s?\b", words)]
         levels += ["beginner"] if re.search(r"\b(?:easy|easiest|basic|starters?|newbies?|novices?|entry level)\b", words) else []
-        levels += ["expert"] if re.search(r"\b(?:hardest|most difficult)\b", words) else []
+        if re.search(r"\b(?:hardest|most (?:difficult|advanced))\b", words):
+            levels = [max((each.difficulty[1] for each in self.roadmap.topics if each.difficulty), key=LEVELS.index)]
         levels += ["advanced", "expert"] if not levels else []
         for level in dict.fromkeys(levels):
             at = LEVELS.index(level)
@@ -399,6 +425,8 @@ class _Reply:
             self.writer.path_parts(path)
         elif re.search(r"\b(?:sections?|chapters?)\b", text):
             self.writer.path_sections(path)
+        elif re.search(rf"\b(?:{'|'.join(LEVELS)})s?\b", text):
+            self.by_level()
         elif re.search(r"\btopics?|subjects?\b", text):
             if self.ask.paths:
                 self.writer.path_topics(path)
@@ -423,8 +451,9 @@ class _Reply:
                 held = set(key_of(re.findall(r"[^\W_]+", f"{lab.title} {lab.goal}".casefold())))
                 scored.append((len(terms & held), topic.id, lab))
         most = max((score for score, _, _ in scored), default=0)
-        if most == 0 or most * 2 < len(terms):
-            self.labs()
+        if most == 0 or most < len(terms):
+            if not self.ask.left:
+                self.labs()
             return
         for score, topic_id, lab in scored:
             if score == most:
@@ -433,17 +462,19 @@ class _Reply:
     def _search_resources(self, *, must: bool = False) -> bool:
         """The links by an author that the question names, or whose title or description holds its words; whether there are any."""
         terms, kinds = set(self._terms()), self.kinds()
-        left = {word for word in self.ask.left if len(word) > 2}
+        left = {word for word in self.ask.left if len(word) > 1}
         found: list[tuple[int, str, Resource]] = []
         for topic in self.roadmap.topics:
             for each in topic.resources:
-                authors = set(re.findall(r"\w+", f"{each.author} {each.provider}".casefold())) & left
+                provider = set(re.findall(r"\w+", each.provider.casefold()))
+                authors = (set(re.findall(r"\w+", each.author.casefold())) & left) | (provider if provider <= left else set())
                 held = set(key_of(re.findall(r"[^\W_]+", f"{each.title} {each.called} {each.why}".casefold())))
                 score = 10 * len(authors) + len(terms & held)
                 if (authors or must) and score and (not kinds or each.kind in kinds):
                     found.append((score, topic.id, each))
         most = max((score for score, _, _ in found), default=0)
-        if most == 0 or (most < 10 and most * 2 < len(terms)):
+        listed = re.search(r"\b(?:recommend\w*|suggest\w*|listed|linked|roadmap|readings?)\b", " ".join(self.words))
+        if most == 0 or (most < 10 and (most < len(terms) or (len(terms) < 2 and not listed))):
             return False
         chosen = {each.url: (topic, each) for score, topic, each in reversed(found) if score == most}
         for topic_id, each in reversed(chosen.values()):

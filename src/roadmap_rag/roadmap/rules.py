@@ -17,39 +17,42 @@ _ROADMAP_WORDS = frozenset(
     lists prerequisite prerequisites prereq prereqs lab labs entry test reading readings""".split()
 )
 _RULE_WORDS = frozenset(
-    """requirement requirements required require requires requiring prior knowledge background necessary knows known knowing learn
-    learned learnt study studied studying studies read watch start started starting starts begin begins beginning began finish finished
-    finishing complete completed completing completely done next follow follows following followed afterwards afterward later earlier
-    comes come coming go goes going stand stands standing located located place places placed position belongs belong fit fits sit sits
-    filed direct directly indirect indirectly right immediately straight everything full chain whole entire total transitive including
-    included includes include hard harder hardest difficult difficulty difficulties easy easier easiest advanced beginner beginners
-    newbie newbies novice novices intermediate expert experts research level levels challenging demanding tough complex complicated
-    rated rate rating graded grade stated meant supposed resource resources article articles video videos paper papers book books course
-    courses link links url urls material materials doc docs documentation tutorial tutorials repository repositories repo repos site sites
-    website websites blog blogs post posts piece pieces recommended recommend recommends recommendation recommendations suggest suggests
-    suggested suggestion suggestions listed lists exercise exercises project projects hands practical practice practise build builds
-    building built skill skills tool tools tooling library libraries framework frameworks software stack technologies technology
-    concept concepts subtopic subtopics idea ideas cover covers covered covering contain contains contained contents content number
-    count name names named first second third last final thing things open opens opened opening unlock unlocks lead leads enable enables
-    door doors depend depends depending rest rests based base prepare prepares preparation ready jump dive tackle tackling turn move
-    moves moving approach try trying new want wants wanted like ask asks asked assume assumes assumed expect expects expected demand
-    demands presuppose presupposes foundation foundations basics comfortable familiar understand understood understanding master mastered
-    mastering inside behind way there please thanks thank hi hello hey ok okay good best better great quick question wonder wondering help
-    show showing find found available exist exists another else different versus between compare compared comparison difference bottom
-    top top-level today currently now soon already far ahead precede precedes preceding preceded previous previously prior sooner skip
-    skipping optional leave teach teaches taught treat treats treated deal deals handle handles mention mentions mentioned discuss
-    discusses discussed touch touches feature features featured appear appears person someone beginner-friendly friendly suitable
-    sense makes self assessment overall general exactly precisely simply basically actually order time beforehand bring kind kinds type
-    types sort theory cool nice awesome guys hit overview entire self-study study-plan plan guide guides happens look looks looking see
-    hear heard interested getting get gets got end put puts cannot lot bit little big maybe perhaps also too well still even yet
-    per short long many much bunch pick choose chosen select suggestion important relevant related set anything something nothing
-    work works working dealing explain explains explaining introduces introduce introducing introduction intro wise""".split()
+    """needed needs requirement requirements required require requires requiring prior knowledge background necessary knows known
+    knowing learn learned learnt study studied studying studies read watch start started starting starts begin begins beginning
+    began finish finished finishing complete completed completing completely done next follow follows following followed afterwards
+    afterward later earlier comes come coming go goes going stand stands standing located place places placed position belongs
+    belong fit fits sit sits filed direct directly indirect indirectly right immediately straight everything full chain whole entire
+    total transitive including included includes include hard harder hardest difficult difficulty difficulties easy easier easiest
+    advanced beginner beginners morning evening afternoon along sensible equally lie lies away github linked key main core central
+    major wrote write writes written made created authored published recorded author authors whose databases newbie newbies
+    application applications novice novices intermediate expert experts research level levels challenging demanding tough complex
+    complicated rated rate rating graded grade stated meant supposed resource resources article articles video videos paper papers
+    book books course courses link links url urls material materials doc docs documentation tutorial tutorials repository
+    repositories repo repos site sites website websites blog blogs post posts piece pieces recommended recommend recommends
+    recommendation recommendations suggest suggests suggested suggestion suggestions listed lists exercise exercises project
+    projects hands practical practice practise build builds building built skill skills tool tools tooling library libraries
+    framework frameworks software stack technologies technology concept concepts subtopic subtopics idea ideas cover covers covered
+    covering contain contains contained contents content number count name names named first second third last final thing things
+    open opens opened opening unlock unlocks lead leads enable enables door doors depend depends depending rest rests based base
+    prepare prepares preparation ready jump dive tackle tackling turn move moves moving approach try trying new want wants wanted
+    like ask asks asked assume assumes assumed expect expects expected demand demands presuppose presupposes foundation foundations
+    basics comfortable familiar understand understood understanding master mastered mastering inside behind way there please thanks
+    thank hi hello hey ok okay good best better great quick question wonder wondering help show showing find found available exist
+    exists another else different versus between compare compared comparison difference bottom top top-level today currently now
+    soon already far ahead precede precedes preceding preceded previous previously sooner skip skipping optional leave teach teaches
+    taught treat treats treated deal deals handle handles mention mentions mentioned discuss discusses discussed touch touches
+    feature features featured appear appears person someone beginner-friendly friendly suitable sense makes self assessment overall
+    general exactly precisely simply basically actually order time beforehand bring kind kinds type types sort theory cool nice
+    awesome guys hit overview self-study study-plan plan guide guides happens look looks looking see hear heard interested getting
+    get gets got end put puts cannot lot bit little big maybe perhaps also too well still even yet per short long many much bunch
+    pick choose chosen select important relevant related set anything something nothing work works working dealing explain explains
+    explaining introduces introduce introducing introduction intro wise""".split()
 )
 KNOWN_WORDS = _ROADMAP_WORDS | _RULE_WORDS
 
 SETUP_WORDS = frozenset(
     """set setup set-up install installed installs installing environment gpu gpus graphics card hardware machine computer laptop pc vram
-    package manager editor operating system fast own""".split()
+    package manager editor version operating system fast own""".split()
 )
 
 KIND_OF = {
@@ -114,6 +117,7 @@ RULES = (
         r"\bwho (wrote|made|created|authored|published|recorded|is (\w+ )?author|is behind|writes|compiled"
         r"|put together|stands behind)",
         r"\bauthors? of\b",
+        r"\b(which|what) (path|roadmap|list|track) is %",
         r"\b(written|authored|made|created) by whom\b",
         r"\bwhose\b",
         fewest=0,
@@ -122,7 +126,8 @@ RULES = (
     ),
     _rule(
         "relation",
-        r"^(so |and |then |but )*(is|are|does|do|should|must|can|could|may|would|shall|will|has|have)"
+        r"^(so |and |then |but )*(is|are|does|do|should|must|may|would|shall|will|has|have|(can|could) \w+ (\w+ )?(study|learn|start|take"
+        r"|tackle|understand|read|skip|begin|jump|go|do @ before))"
         r"\b.*@.*\b(before|after|prior to|without|first|prerequisites?|required|necessary|needed|needs?|requires?"
         r"|depends?|earlier|later|until|precedes?|follows?|skipping|build on)\b.*@",
         fewest=2,
@@ -137,6 +142,8 @@ RULES = (
     ),
     _rule(
         "relation",
+        r"\bhave to know @ (before|for)\b.*@",
+        r"\bneed @ (for|to|before|in order to)\b.*@",
         r"@ before or after @",
         r"@ or @ first",
         r"first @ or @",
@@ -167,7 +174,9 @@ RULES = (
     ),
     _rule(
         "route",
-        r"(from|know|knowing|between|finished) @ .*(to|and) @",
+        r"\bfrom @ .*\bto @",
+        r"\bbetween (me and )?@ (and|if) ",
+        r"\b(know|knowing|finished|done) @ .*\b(want|get|go|path|way|need|reach|until)\b.*@",
         fewest=2,
         most=2,
     ),
@@ -175,20 +184,21 @@ RULES = (
         "entry",
         r"self (assess\w*|ratings?|tests?|evaluation)",
         r"entry (tests?|skills?|requirements?|exam)",
-        r"\bhow (good|well|fluent|strong|skilled|proficient)\b",
+        r"\bhow (good|well|fluent|strong|skilled|proficient) (\w+ ){0,3}(must|should|do|does|has|have|need)\b",
         r"\bhow much\b.*\b(need|know|required|must|should|want|wants|expected)",
         r"rate myself",
         r"self rating",
         r"(minimum|which|what) (mark|score|rating|marks|scores)\b",
         fewest=0,
         most=2,
-        spare=3,
+        spare=1,
     ),
     _rule(
         "setup",
         r"(?=.*\b(need|needed|needs|required|requires?|requirements|recommend\w*|should|must|want|have|before|begin"
         r"|start|set ?up|named)\b).*(\bset ?up\b|\binstall\w*|\benvironment\b|\bgpu\b|\bgraphics card\b|\bhardware\b"
         r"|\b(on )?my (machine|computer|laptop|pc)\b|\bvram\b|\bpackage manager\b|\beditor\b|\boperating system\b"
+        r"|\bdocker\b|\bconda\b|\bjupyter\b|\bpython version\b"
         r"|\bsystem requirements\b)",
         fewest=0,
         most=1,
@@ -197,7 +207,7 @@ RULES = (
         "lab search",
         r"\b(which|what|any|a|is there|one|find) (\w+ )?(lab|exercise|project|labs|exercises|projects) (lets?"
         r"|compares?|uses?|using|with|teach\w*|builds?|trains?|deals?|is about|are about|about|covers?|works?|touch\w*"
-        r"|involves?|makes?|has|have|needs?|that|where|do i|can i|should i|shows?|on)\b",
+        r"|involves?|makes?|needs?|that|where|do i|can i|should i|shows?|on)\b",
         fewest=0,
         most=9,
         spare=9,
@@ -210,8 +220,17 @@ RULES = (
     ),
     _rule(
         "starts",
-        r"(which|what) (learning )?(path|paths|roadmap|track|one)\b.*\b(starts?|begins?|opens?)\b.*@",
-        r"@ first in which path",
+        r"(which|what) (learning )?(path|paths|roadmap|track|one)\b.*\b(starts?|begins?|opens?)\b",
+        fewest=0,
+        spare=1,
+    ),
+    _rule(
+        "numbered",
+        r"\btopic (is )?(number |no )?\d+\b",
+        r"\b(number \d+|\d+(st|nd|rd|th)) topic\b",
+        fewest=0,
+        most=0,
+        spare=1,
     ),
     _rule(
         "start",
@@ -235,6 +254,7 @@ RULES = (
     ),
     _rule(
         "no prerequisites",
+        r"\b(what|which)\b.*\b(study|start|begin|learn|tackle|do)( \w+)? (right away|straight away|immediately|at once)",
         r"(topics?|subjects?|what|which|anything|where).*\b(no|without|any|zero|lack|lacks)\b( any| other| further)"
         r"? (prerequisites?|prereqs?|requirements?|prior knowledge|background)(?!.*@)",
         fewest=0,
@@ -243,7 +263,9 @@ RULES = (
     _rule(
         "by level",
         r"(topics?|subjects?|sections?|things?|ones|stuff)\b.*\b(<level>)\b",
-        r"\b(<level>)( level| rated| friendly)? (topics|subjects|ones)\b",
+        r"\b(<level>)( level| rated| friendly)? (topics?|subjects?|ones)\b",
+        r"\b(most (difficult|advanced)) (topics?|subjects?)\b",
+        r"^(anything|something) for (<level>)\b",
         r"(what|which)\b.*\b(suitable|good|right|meant|rated|there|are)\b.*\b(for (a |an |complete )?)(<level>)\b",
         fewest=0,
         most=0,
@@ -301,14 +323,16 @@ RULES = (
         r"(which|what) (other |further |more )*(topics?|subjects?|things?|ones|sections?)\b.*\b(<needs>)\b.*@",
         r"(which|what|where) .*\b(is|are|do i need) @ (\w+ )?(prerequisites?|needed|required|necessary|good)"
         r" (of|for|in|to)\b",
-        r"\bopens?( up)?\b",
-        r"\bopened\b",
+        r"\bopens? up\b",
+        r"@ opens?$",
+        r"\bdoes @ open\b",
         r"\bunlocks?\b",
         r"\bleads? (me )?(on )?to\b",
         r"\benables?\b",
         r"\bdoors?\b",
         r"@ (is|are) (\w+ )?(prerequisites?|needed|required) (of|for) (what|which)",
         r"@ prepare(s)? (me )?for",
+        r"\bfor (which|what)( \w+)? (is|are) @ (\w+ )?(needed|required|prerequisites?|necessary|useful)\b",
         r"\bwhat (needs|requires|depends on|builds on|build on) @",
         r"^(things|topics|everything) (that )?(need|require|depend on|build on) @",
         r"\bbuild(s)? (directly )?on @",
@@ -331,6 +355,7 @@ RULES = (
         r"\bsucceeds?\b",
         r"\bsuccessor\b",
         r"\bmove on\b",
+        r"\bwhat now\b|\bnow what\b",
         r"\bsubsequent\b",
         r"\bonce i (have |am )?(done|finished|know|completed)",
     ),
@@ -346,6 +371,12 @@ RULES = (
         r"\b(right|directly|immediately|just|straight) before\b",
     ),
     _rule(
+        "skills",
+        r"(which|what) (\w+ )?(skills?|databases?|tools?|tooling|librar(y|ies)|frameworks?|software|stack|packages"
+        r"|technolog(y|ies)|platforms?)\b",
+        spare=1,
+    ),
+    _rule(
         "prerequisites",
         r"\b(<needs>)\b",
         r"prior knowledge",
@@ -356,21 +387,29 @@ RULES = (
         r"\bfirst\b.*\bbefore\b",
         r"^what (\w+ )*before\b",
         r"\bready for @",
+        r"\b(knowledge|bring|in place)\b.*\bfor @",
         r"\bprepare\w* for @",
         r"\bfoundations? (for|of)\b",
+        r"\b(ok|okay|fine|possible|sensible|advisable|wise) to (start|begin|jump|dive|go)( \w+)* @",
+        r"@ (straight|right) away$",
         r"can i (start|begin|jump|dive|go)( \w+)* (with|into|to|straight|directly)\b",
     ),
     _rule(
         "difficulty",
         r"\bhow (\w+ )?(<hard>)\b",
         r"\bdifficult\w*\b",
-        r"\blevels?\b",
+        r"^((what|which) is )?levels? (of|for) @",
+        r"@ levels?\b",
+        r"\b(what|which) level (is|are|has|have|does|do|would)\b",
+        r"\blevel (is|are|does|has|have)\b.*@",
+        r"\bat (what|which) level\b",
         r"\b(is|are) @.*\b(<level>|<hard>)\b",
         r"^@ (<hard>|<level>)$",
         r"\brated\b",
         r"\brating\b",
         r"\b(how) .*@ (rated|graded|ranked)\b",
         r"\bbeginner friendly\b",
+        r"^(is|are) (\w+ )?(good |suitable |right |too |meant )*(for )?(<level>|<hard>)\b",
         r"\bhardness\b",
         fewest=0,
         most=1,
@@ -381,12 +420,17 @@ RULES = (
         r"\b(what|anything|something)\b.*\b(build|practi[cs]e|implement|code)\b",
         fewest=0,
         most=1,
-        spare=1,
+        spare=0,
     ),
     _rule(
         "readings",
-        r"\b(<kinds>)\b",
-        r"\b(what|which|where|anything|something|stuff)\b.*\b(read|watch|learn|study)\b",
+        r"\b(<kinds>)\b.*@",
+        r"@ (<kinds>)( please)?$",
+        r"\b(<kinds>)\b.*\b(by|from)\b",
+        r"^(<kinds>)$|\b(what|which|any|all|list|show|give|how many|number of)\b( \w+){0,2} (<kinds>)\b",
+        r"\b(what|which|where|anything|something|stuff)\b.*\b(read|watch)\b",
+        r"\b(where|something)\b.*\b(learn|study)\b",
+        r"\b(what|anything|something)\b.*\b(written|wrote|write|recorded|record|published|publish|made|make|by)\b",
         fewest=0,
         most=1,
         spare=1,
@@ -400,12 +444,15 @@ RULES = (
     ),
     _rule(
         "place",
+        r"\b(is|are) @ (also |a )?(in|part of|covered in|included in|contained in|found in|on) %",
+        r"\b(does|do) @ (also )?(appear|stand|occur) in %",
         r"\bwhere\b",
-        r"\bwhich (\w+ )?(parts?|sections?|chapters?|paths?|tracks?|roadmaps?|topics?|place)\b.*\b(is|are|does|do"
-        r"|has|have|covers?|contains?|includes?|teach\w*|treats?|belongs?|stands?|deals?|mentions?|discuss\w*|under|filed"
-        r"|to|in|for|about|on|with)\b",
+        r"\b(which|what) (\w+ )?(parts?|sections?|chapters?|paths?|tracks?|roadmaps?|topics?|place)\b.*\b(is|are|has|have|covers?"
+        r"|contains?|includes?|teach\w*|treats?|deals? with|mentions?|discuss\w*|under|holds?) @",
+        r"\b(which|what) (\w+ )?(parts?|sections?|chapters?|paths?|tracks?|roadmaps?|topics?|place)\b.*@ (belongs?|stands?|appears?|fits?"
+        r"|comes?|sits?|falls?|is|are|filed|to|in|under|covered|taught|treated)\b",
+        r"\b(in|to|under) (which|what) (\w+ )?(parts?|sections?|chapters?|paths?|tracks?|topics?)\b",
         r"\bbelongs? to\b",
-        r"\b(what|which) (parts?|sections?|paths?)\b",
         r"\bfiled\b",
         r"\bpart of what\b",
         r"\blocated\b",
@@ -415,11 +462,12 @@ RULES = (
         "concepts",
         r"\b(concepts?|sub ?topics?|covers?|covered|contains?|contents?|includes?|comprises?|consists?|topics?"
         r"|sections?|chapters?|parts|blocks|units|steps|ideas|listed|put|puts|under|recommended|suggested|taught|teach"
-        r"|teaches|learn|go through|outline|order|overview|syllabus|agenda)\b",
-        r"\bwhat is in @",
+        r"|teaches|learn|go through|outline|order|overview|syllabus|agenda|called|named|title|titled)\b",
+        r"\bwhat is in [@%]",
+        r"^(show |list |outline |what (does|do) )?[@%]( track)?$",
         r"^what in @",
-        r"^list @",
-        r"\bwhich @ (are|is)\b",
+        r"\bwhich @ (are|is) (\w+ )?(recommended|suggested|listed|named|in)\b",
+        r"\bwhich @ (are|is)$",
         r"\bgo over\b",
         fewest=0,
         most=1,
