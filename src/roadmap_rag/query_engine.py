@@ -20,7 +20,6 @@ from typing import Any
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.response.schema import Response
-from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from roadmap_rag.citations import Verified, verify
@@ -37,7 +36,7 @@ from roadmap_rag.domain import (
     Turn,
 )
 from roadmap_rag.errors import GeneratorError
-from roadmap_rag.generate.tokens import estimate_prompt_tokens
+from roadmap_rag.generate import estimate_prompt_tokens, silent_callbacks
 from roadmap_rag.prompt import VERSION, Prompt, build_prompt
 from roadmap_rag.quotes import compose
 from roadmap_rag.retrieve import Retrieval, Retriever
@@ -101,7 +100,7 @@ class RoadmapRetriever(BaseRetriever):
     """The retriever as LlamaIndex knows retrievers; a node's score is the calibrated relevance, 0 to 1."""
 
     def __init__(self, retriever: Retriever, k: int) -> None:
-        super().__init__(callback_manager=CallbackManager([]))
+        super().__init__(callback_manager=silent_callbacks())
         self._retriever = retriever
         self._k = k
 
@@ -127,7 +126,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         passages: int = 8,
         strict: bool = False,
     ) -> None:
-        super().__init__(callback_manager=CallbackManager([]))
+        super().__init__(callback_manager=silent_callbacks())
         self._retriever = retriever
         self._encoder = encoder
         self._roadmap = roadmap

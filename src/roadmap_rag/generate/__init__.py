@@ -1,5 +1,6 @@
 """Language models on the user's own machines: what servers offer, which model to ask, and answers in pieces that can be stopped."""
 
+from roadmap_rag.generate.callbacks import silent_callbacks
 from roadmap_rag.generate.compatible import OpenAIGenerator
 from roadmap_rag.generate.models import Measured, ModelInfo, Recommendation, choose, memory_needed, recommend, same_name
 from roadmap_rag.generate.ollama import OllamaGenerator
@@ -28,4 +29,5 @@ __all__ = [
     "parse_host",
     "recommend",
     "same_name",
+    "silent_callbacks",
 ]

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from roadmap_rag.domain import Piece, Turn
 from roadmap_rag.errors import GeneratorError, PromptTooLongError
+from roadmap_rag.generate.callbacks import silent_callbacks
 from roadmap_rag.generate.server import CONNECT_SECONDS, client_options, is_local, parse_host
 from roadmap_rag.generate.stream import Limits, ThinkingFilter, TokenStream, WaitingLine
 from roadmap_rag.generate.tokens import least_tokens
 
 if TYPE_CHECKING:
     import httpx
-    from llama_index.core.callbacks import CallbackManager
 
 STOPPABLE_BATCH = 64
 """Prompt tokens that the server works on before it looks whether anybody still listens.
@@ -95,7 +95,7 @@ class OllamaGenerator:
             is_function_calling_model=False,
             keep_alive=self._keep_alive,
             thinking=False,
-            callback_manager=_no_callbacks(),
+            callback_manager=silent_callbacks(),
         )
 
     def stream(self, messages: Sequence[Turn]) -> TokenStream:
@@ -257,24 +257,3 @@ def _message(body: str) -> str:
     if isinstance(error, dict):
         return str(error.get("message", error))
     return _message(error) if isinstance(error, str) and error.startswith("{") else str(error)
-
-
-def _no_callbacks() -> CallbackManager:
-    """A manager with a handler that does nothing: one without any would read LlamaIndex's global settings."""
-    from llama_index.core.callbacks import CallbackManager
-    from llama_index.core.callbacks.base_handler import BaseCallbackHandler
-
-    class Silent(BaseCallbackHandler):
-        def on_event_start(self, *_: Any, event_id: str = "", **__: Any) -> str:
-            return event_id
-
-        def on_event_end(self, *_: Any, **__: Any) -> None:
-            pass
-
-        def start_trace(self, trace_id: str | None = None) -> None:
-            pass
-
-        def end_trace(self, trace_id: str | None = None, trace_map: dict[str, list[str]] | None = None) -> None:
-            pass
-
-    return CallbackManager([Silent([], [])])

@@ -1,0 +1,156 @@
+"""The one answering path: real index, real embedder, a scripted model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from llama_index.core import Settings
+from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.schema import QueryBundle
+
+from fakes import FakeGenerator
+from roadmap_rag.citations import UNSUPPORTED_MARK
+from roadmap_rag.domain import Answer
+from roadmap_rag.errors import GeneratorError
+from roadmap_rag.prompt import DECLINED
+from roadmap_rag.query_engine import Done, Draft, RoadmapQueryEngine, Stage, Writer
+from roadmap_rag.wiring import App, Config
+
+QUESTION = "When and where does our reading group meet?"
+TRUE = "Your reading group meets on Thursdays in room 4.17 [1]."
+
+
+@pytest.fixture
+def app(roadmap_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    monkeypatch.setenv("ROADMAP_RAG_HOME", str(roadmap_home))
+    app = App(Config())
+    yield app
+    app.retriever.close()
+
+
+def engine(app: App, script: Sequence[str | GeneratorError] | None, **options: bool) -> tuple[RoadmapQueryEngine, FakeGenerator]:
+    generator = FakeGenerator([] if script is None else [script])
+    writer = Writer(generator, "fake") if script is not None else Writer(notice="no model is running")
+    made = RoadmapQueryEngine(
+        retriever=app.retriever,
+        encoder=app.encoder,
+        roadmap=app.roadmap,
+        writer=lambda: writer,
+        missing=app.missing_links,
+        **options,
+    )
+    return made, generator
+
+
+def check_citations(app: App, answer: Answer) -> None:
+    for citation in answer.citations:
+        text = app.retriever.generation().text(citation.url)
+        assert text is not None
+        assert text[citation.start : citation.end] == citation.quote
+
+
+def test_it_is_a_llama_index_query_engine(app: App) -> None:
+    made, _ = engine(app, [TRUE])
+    assert isinstance(made, BaseQueryEngine)
+    response = made.query(QUESTION)
+    assert "Thursdays" in str(response)
+    assert response.source_nodes[0].node.metadata["url"] == "notes:group.md"
+
+
+def test_no_global_setting_of_llama_index_is_read(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise AssertionError("a global setting was read")
+
+    for name in ("llm", "embed_model", "node_parser", "tokenizer", "callback_manager", "prompt_helper"):
+        monkeypatch.setattr(type(Settings), name, property(refuse))
+    made, _ = engine(app, [TRUE])
+    assert "Thursdays" in str(made.query(QUESTION))
+    assert made.retrieve(QueryBundle(QUESTION))
+
+
+def test_a_supported_draft_streams_and_is_cited(app: App) -> None:
+    made, generator = engine(app, ["Your reading group meets on Thursdays ", "in room 4.17 [1]."])
+    events = list(made.run(QUESTION))
+    assert [event.name for event in events if isinstance(event, Stage)] == ["searching", "reading", "writing", "checking"]
+    assert "".join(event.text for event in events if isinstance(event, Draft)) == TRUE
+    answer = next(event.answer for event in events if isinstance(event, Done))
+    assert [sentence.verdict for sentence in answer.sentences] == ["supported"]
+    assert answer.citations[0].url == "notes:group.md"
+    assert answer.model == "fake"
+    assert answer.tokens.prompt is not None
+    check_citations(app, answer)
+    assert generator.history[0][-1].content.rstrip().endswith(QUESTION)
+
+
+def test_an_invented_sentence_is_marked_or_dropped(app: App) -> None:
+    draft = f"{TRUE} It was founded in 1987 by Ada Lovelace [1]."
+    made, _ = engine(app, [draft])
+    answer = made.ask(QUESTION)
+    assert [sentence.verdict for sentence in answer.sentences] == ["supported", "unsupported"]
+    assert UNSUPPORTED_MARK in answer.answer
+    strict, _ = engine(app, [draft], strict=True)
+    assert "1987" not in strict.ask(QUESTION).answer
+
+
+@pytest.mark.parametrize(
+    ("draft", "reason"),
+    [
+        pytest.param("The group was founded in 1987 by Ada Lovelace in Berlin [1].", "not_supported", id="nothing holds"),
+        pytest.param(DECLINED, "model_declined", id="the model declines"),
+    ],
+)
+def test_an_answer_without_support_becomes_a_refusal(app: App, draft: str, reason: str) -> None:
+    answer = engine(app, [draft])[0].ask(QUESTION)
+    assert (answer.refused, answer.reason, answer.citations) == (True, reason, ())
+    assert answer.nearest_topics
+
+
+def test_a_label_that_was_never_offered_is_removed(app: App) -> None:
+    answer = engine(app, ["Your reading group meets on Thursdays in room 4.17 [9]."])[0].ask(QUESTION)
+    assert "[9]" not in answer.answer
+    assert answer.sentences[0].citations == (1,)
+    check_citations(app, answer)
+
+
+def test_a_model_that_stops_in_the_middle_keeps_its_text_and_says_so(app: App) -> None:
+    made, generator = engine(app, [TRUE, GeneratorError("the server was killed; run: ollama serve")])
+    answer = made.ask(QUESTION)
+    assert "Thursdays" in answer.answer
+    assert answer.notices == ("the model stopped: the server was killed; run: ollama serve",)
+    assert generator.streams[0].closed
+
+
+def test_a_model_that_never_answers_leaves_quotes_and_the_reason(app: App) -> None:
+    answer = engine(app, [GeneratorError("Ollama does not answer; run: ollama serve")])[0].ask(QUESTION)
+    assert answer.model is None
+    assert "Thursdays" in answer.answer
+    assert answer.notices == ("Ollama does not answer; run: ollama serve",)
+
+
+def test_closing_the_run_closes_the_stream(app: App) -> None:
+    made, generator = engine(app, ["Your ", "reading ", "group "])
+    run = made.run(QUESTION)
+    for event in run:
+        if isinstance(event, Draft):
+            break
+    run.close()  # type: ignore[attr-defined]
+    assert generator.streams[0].closed
+
+
+def test_off_the_subject_costs_no_model_call(app: App) -> None:
+    made, generator = engine(app, [TRUE])
+    answer = made.ask("How long does it take to bake a sourdough loaf?")
+    assert (answer.refused, answer.reason) == (True, "no_passage")
+    assert generator.history == []
+
+
+def test_roadmap_questions_are_answered_exactly_without_a_model(app: App) -> None:
+    made, generator = engine(app, [TRUE])
+    answer = made.ask("What do I need to know before quantization?")
+    for name in app.roadmap.requires("quantization"):
+        assert app.roadmap.topic(name).title in answer.answer
+    assert generator.history == []
+    assert {citation.url for citation in answer.citations} == {"roadmap:quantization"}
+    check_citations(app, answer)
