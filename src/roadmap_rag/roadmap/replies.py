@@ -15,7 +15,7 @@ from roadmap_rag.roadmap.recognise import Ask
 from roadmap_rag.roadmap.rules import KIND_OF
 
 # Words that ask for the very neighbour in the order, not for all that a topic leads to.
-_TIGHT = ("right", "directly", "immediately", "direct", "straight", "just", "order", "follows", "precedes")
+_TIGHT = ("right", "directly", "immediately", "direct", "straight", "order", "follows", "precedes")
 _FIRST = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": -1, "final": -1, "1st": 1, "2nd": 2, "3rd": 3}
 
 

@@ -378,7 +378,7 @@ RULES = (
     ),
     _rule(
         "prerequisites",
-        r"\b(<needs>)\b",
+        r"^(?!.*\b(materials?|links?|articles?|videos?|papers?|books?|resources?|something)\b).*\b(<needs>)\b",
         r"prior knowledge",
         r"\b(<study>)\b.*\b(before|prior to|first|beforehand|ahead of)\b",
         r"\bbefore\b.*@",
