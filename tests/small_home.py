@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from roadmap_rag.corpus import Corpus
-from roadmap_rag.domain import Page, Validators
-from roadmap_rag.errors import FetchError
+from roadmap_rag.domain import Fetcher, Page, Validators
+from roadmap_rag.errors import FetchError, StorageError
 from roadmap_rag.index import Index, IndexSettings
 from roadmap_rag.ingest import Ingestor, Progress
 from roadmap_rag.roadmap import load_roadmap
@@ -56,32 +56,53 @@ def page(subject: str, title: str | None = None) -> bytes:
 
 
 class DictionaryWeb:
-    """Implements ``domain.Fetcher`` over a dictionary of bodies and errors; its validators are the bodies' own hashes."""
+    """Implements ``domain.Fetcher`` over a dictionary of bodies and errors; its validators are the bodies' own hashes.
+
+    ``redirects`` leads addresses to others; those in ``permanent`` for good.
+    """
 
     def __init__(self, pages: dict[str, bytes | FetchError]) -> None:
         self.pages = pages
+        self.redirects: dict[str, str] = {}
+        self.permanent: set[str] = set()
         self.asked: list[str] = []
 
     def fetch(self, url: str, validators: Validators | None = None) -> Page:
         self.asked.append(url)
-        body = self.pages.get(url, FetchError("404 Not Found", http_status=404, requests=1))
+        place = self.redirects.get(url, url)
+        body = self.pages.get(place, FetchError("404 Not Found", http_status=404, requests=1))
         if isinstance(body, FetchError):
             raise body
         tag = str(zlib.crc32(body))
-        same = validators is not None and (validators.url, validators.etag) == (url, tag)
-        return Page(url, url, 304 if same else 200, "text/html; charset=utf-8", None if same else body, "2026-01-01T00:00:00Z", etag=tag)
+        same = validators is not None and (validators.url, validators.etag) == (place, tag)
+        return Page(
+            url=url,
+            fetched_url=place,
+            http_status=304 if same else 200,
+            content_type="text/html; charset=utf-8",
+            body=None if same else body,
+            fetched_at="2026-01-01T00:00:00Z",
+            etag=tag,
+            moved_to=place if url in self.permanent else None,
+        )
 
 
 class WordEncoder:
-    """Implements ``domain.Encoder``: a text is the sum of its words' random directions. ``texts`` is everything it was given."""
+    """Implements ``domain.Encoder``: a text is the sum of its words' random directions. ``texts`` is everything it was given.
+
+    From ``fail_after`` texts on it fails.
+    """
 
     def __init__(self, log: Path | None = None) -> None:
         self.texts: list[str] = []
+        self.fail_after: int | None = None
         self._log = log
 
     def encode(self, texts: Sequence[str], *, query: bool = False) -> np.ndarray[Any, np.dtype[np.float32]]:
+        if self.fail_after is not None and len(self.texts) >= self.fail_after:
+            raise StorageError("the encoder was told to fail")
         self.texts.extend(texts)
-        if self._log is not None:
+        if self._log is not None and not query:
             with self._log.open("a", encoding="utf-8") as file:
                 file.writelines(f"{text!r}\n" for text in texts)
         rows = np.zeros((len(texts), 32), dtype=np.float32)
@@ -115,9 +136,9 @@ class SmallHome:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.set_links(links)
 
-    def set_links(self, links: Sequence[str]) -> None:
+    def set_links(self, links: Sequence[str], **titles: str) -> None:
         (self.folder / "corpus").mkdir(parents=True, exist_ok=True)
-        more = "\n".join(f"      - {{title: {name.title()}, url: {SITE}{name}, kind: article}}" for name in links)
+        more = "\n".join(f"      - {{title: {titles.get(name, name.title())}, url: {SITE}{name}, kind: article}}" for name in links)
         path = self.folder / "corpus" / "roadmap.yaml"
         path.write_text(ROADMAP.format(site=SITE, more=more), "utf-8")
         self.roadmap = load_roadmap(path)
@@ -127,6 +148,7 @@ class SmallHome:
         stopped: Callable[[], bool] = lambda: False,
         progress: Callable[[Progress], None] = lambda _: None,
         publish_every: float | None = None,
+        fetcher: Fetcher | None = None,
     ) -> Ingestor:
         self.now += timedelta(hours=1)
         return Ingestor(
@@ -137,7 +159,7 @@ class SmallHome:
             identity="words@1",
             token_spans=token_spans,
             settings=self.settings,
-            fetcher=self.web,
+            fetcher=fetcher or self.web,
             stopped=stopped,
             progress=progress,
             publish_every=publish_every,

@@ -177,8 +177,8 @@ def _announce(plan: Plan) -> None:
     minutes = round(plan.seconds / 60)
     about = f"{plan.seconds:.0f} seconds" if minutes < 2 else f"{minutes} minutes"
     print(
-        f"roadmap-rag: {len(plan.sources)} links on {plan.hosts} sites, about {about} at the polite pace, and longer where new texts have to be "
-        "embedded; Ctrl-C stops, and nothing is lost",
+        f"roadmap-rag: {len(plan.sources)} links on {plan.hosts} sites, about {about} at the polite pace, "
+        "longer where new texts have to be embedded; Ctrl-C stops, and nothing is lost",
         file=sys.stderr,
     )
 

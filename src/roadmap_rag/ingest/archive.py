@@ -61,6 +61,9 @@ class Archive:
             self._file.close()
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise StorageError(f"{path} is no WARC file that can be read ({first}); try: warcio recompress {path} NEW") from error
+        if not self._responses and not self._resources:
+            self._file.close()
+            raise StorageError(f"{path} holds no pages; a corpus is written with: roadmap-rag ingest --export FILE.warc.gz")
         self._loosely = {_loose(url): url for url in self._responses}
 
     def __enter__(self) -> Self:

@@ -108,10 +108,12 @@ class Keeper:
     def _keep_unchanged(self, source: Source, state: SourceState, page: Page | None) -> Row:
         now = self._now()
         state = replace(state, outcome="ok", reason="", checked_at=now if page else state.checked_at, since=_since(state, now))
+        row = make_row(source, state)
         if state.made_with != made_by(source):
-            return self.extract_again(source, state)
-        self._unchanged.append(state)
-        return replace(make_row(source, state), http_status=page.http_status if page else None)
+            row = self.extract_again(source, state)
+        else:
+            self._unchanged.append(state)
+        return replace(row, http_status=page.http_status if page else None)
 
     def _answer(self, source: Source, page: Page, state: SourceState | None, *, by_hand: bool) -> SourceState:
         """What a good answer says, but for the text in it."""
