@@ -2,7 +2,8 @@
 
 Loading torch and sentence-transformers takes many seconds, answering one question with ONNX Runtime a few milliseconds, with vectors that
 agree to 1e-6. So the first ingest, which has torch loaded anyway, writes the ONNX copy into the cache, and questions use it from then on;
-where the model's shape does not allow a copy, questions go through sentence-transformers too.
+where the model's shape does not allow a copy, questions go through sentence-transformers too. Along with each passage's vector the vectors
+of its words are kept (``words``), which retrieval compares with those of a question's words.
 
 The default is all-MiniLM-L6-v2, whose weights come inside a Python package: nothing is downloaded. Any other sentence-transformers name
 or folder is a setting. The embedding cache is keyed by the weights' digest and the text, outlives every index, and is never rebuilt.
@@ -23,16 +24,18 @@ from typing import Any
 import numpy as np
 
 from roadmap_rag.domain import digest
+from roadmap_rag.encoders.words import Bytes, EncodedQuestion, Vectors, WordVectors, pool_words, reduce, to_bytes
 from roadmap_rag.errors import EncoderError
 from roadmap_rag.files import writing
-
-Vectors = np.ndarray[Any, np.dtype[np.float32]]
+from roadmap_rag.text import STOP_WORDS
 
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
 _DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of the published all-MiniLM-L6-v2 ``model.safetensors``."""
 
 BATCH = 32
+_AT_ONCE = 256
+"""Texts whose token vectors are in memory together: 100 MB."""
 _LOOKUP = 500
 """Keys in one SQLite query; the library's own limit is 999 in old versions."""
 
@@ -83,6 +86,9 @@ class LocalEncoder:
             raise EncoderError(f"the weights of {name} in {self.folder} are not the published ones; run: make clean-venv chat")
         self.identity = f"{Path(name).name}@{weights[:12]}"
         self.limit = self.profile.limit or _own_limit(self.folder)
+        self._basis = _basis(weights)
+        dimensions = self._basis.shape[1] if self._basis is not None else _dimensions(self.folder)
+        self._words = WordVectors(cache / f"words-{self.identity}.sqlite", dimensions)
         self._model: Any = None
         self._session: Any = None
         self._tokenizer: Any = None
@@ -102,8 +108,44 @@ class LocalEncoder:
         prefixed = [prefix + text for text in texts]
         if query and self.onnx_path.exists():
             return self._encode_onnx(prefixed)
-        vectors = self._load_model().encode(prefixed, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(vectors, dtype=np.float32)
+        if query:
+            vectors = self._load_model().encode(prefixed, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False)
+            return np.asarray(vectors, dtype=np.float32)
+        return np.concatenate([self._encode_passages(texts[first : first + _AT_ONCE]) for first in range(0, len(texts), _AT_ONCE)])
+
+    def encode_question(self, text: str) -> EncodedQuestion:
+        """The question's vector and those of its words, from one run of the model."""
+        prefixed = self.profile.query_prefix + text
+        encoding = self._load_tokenizer().encode(prefixed)
+        if self.onnx_path.exists():
+            ids = _cut(encoding.ids, self.limit)
+            tokens = self._run_onnx([ids])[0]
+            vector = self._pool(tokens[None], np.ones((1, len(ids)), dtype=np.int64))[0]
+        else:
+            output = self._load_model().encode([prefixed], output_value=None, normalize_embeddings=True, show_progress_bar=False)[0]
+            tokens, vector = _tokens(output), np.asarray(output["sentence_embedding"].float().cpu(), dtype=np.float32)
+        words, vectors = pool_words(prefixed, encoding, tokens)
+        return EncodedQuestion(vector, tuple(words), reduce(vectors, self._basis))
+
+    def word_vectors(self, keys: Sequence[str]) -> dict[str, Bytes]:
+        """The word vectors of passages by ``digest(text)``, as far as they are known."""
+        return self._words.get(keys)
+
+    def has_word_vectors(self, keys: Sequence[str]) -> bool:
+        return not self._words.missing(keys)
+
+    def _encode_passages(self, texts: Sequence[str]) -> Vectors:
+        prefix = self.profile.passage_prefix
+        outputs = self._load_model().encode(
+            [prefix + text for text in texts], output_value=None, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False
+        )
+        tokenizer = self._load_tokenizer()
+        kept: dict[str, Bytes] = {}
+        for text, output in zip(texts, outputs, strict=True):
+            _, vectors = pool_words(prefix + text, tokenizer.encode(prefix + text), _tokens(output), without=STOP_WORDS)
+            kept[digest(text)] = to_bytes(reduce(vectors, self._basis))
+        self._words.put(kept)
+        return np.stack([np.asarray(output["sentence_embedding"].float().cpu(), dtype=np.float32) for output in outputs])
 
     def export(self) -> bool:
         """Write the ONNX copy that questions use, once. False where the model is more than a transformer and mean or CLS pooling."""
@@ -149,13 +191,21 @@ class LocalEncoder:
     def _encode_onnx(self, texts: Sequence[str]) -> Vectors:
         encoded = [self._load_tokenizer().encode(text) for text in texts]
         rows = [_cut(one.ids, self.limit) for one in encoded]
+        tokens = self._run_onnx(rows)
+        mask = np.array([[place < len(row) for place in range(tokens.shape[1])] for row in rows], dtype=np.int64)
+        return self._pool(tokens, mask)
+
+    def _run_onnx(self, rows: Sequence[Sequence[int]]) -> Vectors:
+        """Token vectors, shape (rows, longest row, dimensions)."""
         width = max(len(row) for row in rows)
         ids = np.zeros((len(rows), width), dtype=np.int64)
         mask = np.zeros((len(rows), width), dtype=np.int64)
         for row, tokens in enumerate(rows):
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
-        tokens = self._load_session().run(None, {"input_ids": ids, "attention_mask": mask})[0]
+        return np.asarray(self._load_session().run(None, {"input_ids": ids, "attention_mask": mask})[0], dtype=np.float32)
+
+    def _pool(self, tokens: Vectors, mask: np.ndarray[Any, np.dtype[np.int64]]) -> Vectors:
         if _pooling(self.folder) == "cls":
             pooled = tokens[:, 0]
         else:
@@ -206,7 +256,8 @@ class EmbeddingCache:
 
 
 def cache_key(identity: str, text: str) -> str:
-    return digest(identity, text)
+    """Carries a version: a vector that was cached before word vectors were kept is computed anew, together with them."""
+    return digest(identity, "with words", text)
 
 
 def _folder(name: str) -> Path:
@@ -269,6 +320,26 @@ def _own_limit(folder: Path) -> int:
         if value:
             return min(int(value), 512)
     return 256
+
+
+def _basis(weights: str) -> Vectors | None:
+    """The principal components of the included model's word vectors, shape (384, 96); other models keep all their dimensions."""
+    if weights != _DEFAULT_WEIGHTS:
+        return None
+    return np.asarray(np.load(Path(__file__).with_name(f"{DEFAULT_EMBEDDER}.npy")), dtype=np.float32)
+
+
+def _dimensions(folder: Path) -> int:
+    try:
+        return int(json.loads((folder / "config.json").read_text("utf-8"))["hidden_size"])
+    except (OSError, ValueError, KeyError) as error:
+        raise EncoderError(f"{folder / 'config.json'} does not name its hidden_size; choose another embedder") from error
+
+
+def _tokens(output: Any) -> Vectors:
+    """The token vectors of one text, padding left out, special tokens included."""
+    tokens, mask = output["token_embeddings"].float().cpu().numpy(), output["attention_mask"].cpu().numpy().astype(bool)
+    return np.asarray(tokens[mask], dtype=np.float32)
 
 
 def _pooling(folder: Path) -> str | None:
