@@ -52,16 +52,17 @@ def question_markdown(question: str) -> str:
     return safe_markdown(question)
 
 
-def answer_markdown(record: Mapping[str, Any], reference: str) -> str:
+def answer_markdown(record: Mapping[str, Any], reference: str, feedback: str | None = None) -> str:
     """What the chat shows for an answer, a refusal included; ``reference`` names the stored exchange in its links."""
+    actions = _actions(reference, feedback, refused=record["refused"])
     if record["refused"]:
-        return _refusal(record, reference)
+        return _refusal(record) + actions
     known = {citation["n"] for citation in record["citations"]}
     body = safe_markdown(_mark_sentences(record["answer"], record["sentences"]), lambda part: link_labels(part, known, reference))
     for verdict, sign in _OPEN.items():
         body = body.replace(sign, f'<mark class="doubt {verdict}" tabindex="0" title="{html.escape(REASONS[verdict])}">')
     body = body.replace(_CLOSE, "</mark>")
-    return "\n\n".join(filter(None, [body, _sources(record["citations"], reference), _notices(record), _footer(record, reference)]))
+    return "\n\n".join(filter(None, [body, _sources(record["citations"], reference), _notices(record), _footer(record) + actions]))
 
 
 def link_labels(text: str, known: Collection[int], reference: str) -> str:
@@ -117,7 +118,7 @@ def _notices(record: Mapping[str, Any]) -> str:
     return "".join(f'<div class="notice">{plain(_capital(notice))}</div>' for notice in record["notices"])
 
 
-def _footer(record: Mapping[str, Any], reference: str) -> str:
+def _footer(record: Mapping[str, Any]) -> str:
     total = len(record["sentences"])
     doubtful = sum(sentence["verdict"] in _OPEN for sentence in record["sentences"])
     if doubtful:
@@ -129,23 +130,41 @@ def _footer(record: Mapping[str, Any], reference: str) -> str:
     else:
         checked = "quoted word for word from the sources"
     by = f"{plain(record['model'])}, " if record["model"] else ""
-    return f'<div class="meta">{by}{checked}, {record["timings"]["total"]:.1f} s · {_links(reference)}</div>'
+    return f'<div class="meta">{by}{checked}, {record["timings"]["total"]:.1f} s</div>'
 
 
-def _links(reference: str) -> str:
-    return (
-        f'<a href="#do/copy/{reference}">Copy</a> · <a href="#do/cited/{reference}">Copy with sources</a> · '
-        f'<a href="#do/why/{reference}">Why this answer?</a>'
-    )
+_ACTIONS = (
+    ("why", "Why this answer?"),
+    ("copy", "Copy"),
+    ("cited", "Copy with sources"),
+    ("again", "Ask again"),
+    ("edit", "Edit question"),
+    ("good", "Good"),
+    ("bad", "Not good"),
+)
+_OF_REFUSALS = ("why", "again", "edit", "good", "bad")
 
 
-def _refusal(record: Mapping[str, Any], reference: str) -> str:
+def _actions(reference: str, feedback: str | None, *, refused: bool) -> str:
+    """What can be done with an answer, as links under it; the feedback that was given is shown in place of the question for it."""
+    links = [
+        f'<a href="#do/{action}/{reference}"{_PRESSED if _FEEDBACK.get(action) == feedback and feedback else ""}>{label}</a>'
+        for action, label in _ACTIONS
+        if not refused or action in _OF_REFUSALS
+    ]
+    return f'<div class="actions">{" ".join(links)}</div>'
+
+
+_FEEDBACK = {"good": "up", "bad": "down"}
+_PRESSED = ' class="pressed" title="Your verdict; choose it again to take it back"'
+
+
+def _refusal(record: Mapping[str, Any]) -> str:
     said = REFUSALS.get(record["reason"] or "", REFUSALS["no_passage"])
     topics = "".join(f"<li>{_nearest(topic)}</li>" for topic in record["nearest_topics"])
-    why = f'<div class="meta">{record["timings"]["total"]:.1f} s · <a href="#do/why/{reference}">Why this answer?</a></div>'
     return (
         f'<div class="refusal"><p><strong>No answer.</strong> {plain(said)}</p><p>The nearest topics of the roadmap:</p>'
-        f"<ul>{topics}</ul></div>{_notices(record)}{why}"
+        f"<ul>{topics}</ul></div>{_notices(record)}"
     )
 
 

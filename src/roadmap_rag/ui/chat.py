@@ -86,8 +86,9 @@ class Chat:
                     yield View([*shown, _message("assistant", progress.text)], gr.skip(), status_line(progress.stage), gr.skip())
             conversation = self._keep(conversation, progress.result())
             yield View(self.messages(conversation), waiting_box(), status_line("", busy=False), conversation)
-        except RoadmapRagError as error:
-            problem = _message("assistant", f'<div class="problem">{plain(_capital(str(error)))}</div>')
+        except Exception as error:  # noqa: BLE001 -- a defect must not leave a page that waits for ever
+            said = str(error) if isinstance(error, RoadmapRagError) else f"unexpected {type(error).__name__}: {error}"
+            problem = _message("assistant", f'<div class="problem">{plain(_capital(said))}</div>')
             yield View(
                 [*shown, problem], gr.Textbox(value=question, submit_btn="Ask", stop_btn=False), status_line("", busy=False), gr.skip()
             )
@@ -224,7 +225,7 @@ async def _until(stop: asyncio.Event, steps: AsyncGenerator[Event, None]) -> Asy
 
 
 def _exchange(conversation: str, exchange: Exchange) -> list[Message]:
-    answer = answer_markdown(exchange.record, f"{conversation}.{exchange.id}")
+    answer = answer_markdown(exchange.record, f"{conversation}.{exchange.id}", exchange.feedback)
     return [_message("user", question_markdown(exchange.question)), _message("assistant", answer)]
 
 

@@ -11,7 +11,8 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-AROUND = 900
+TITLE = "Roadmap study chat"
+AROUND = 500
 """Characters of stored text shown before and after a quote."""
 _FRAGMENT_WORDS = 5
 _MARKUP = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[*_`#>|]+|\\(?=\W)")
@@ -37,7 +38,7 @@ def external(url: str, label: str) -> str:
 def passage(citation: Mapping[str, Any], text: str | None, topics: Iterable[tuple[str, str]] = (), also: Sequence[str] = ()) -> str:
     """A citation with the stored text around it and the exact words marked. ``text`` is the whole stored document, None if it is gone."""
     url = str(citation["url"])
-    head = [f'<h3 tabindex="-1" class="passage-title">[{citation["n"]}] {escape(citation["title"])}</h3>']
+    head = [f'<h2 tabindex="-1" class="passage-title">[{citation["n"]}] {escape(citation["title"])}</h2>']
     if citation["section"] and citation["section"] != citation["title"]:
         head.append(f'<p class="where">{escape(str(citation["section"]).replace(" > ", " › "))}</p>')
     facts = []
@@ -123,13 +124,12 @@ def status_line(detail: str, *, busy: bool = True) -> str:
 
 
 def state_strip(model: str, remedy: str, index: str, *, ready: bool, writes: bool) -> str:
-    """Who writes and what is indexed, with the command that helps where something is missing."""
-    dot = "good" if writes else "none"
-    parts = [f'<span class="fact"><span class="dot {dot}"></span>{escape(model)}</span>']
+    """The title, who writes and what is indexed, with the command that helps where something is missing."""
+    parts = [f'<span class="fact"><span class="dot {"good" if ready else "bad"}"></span>{escape(index)}</span>']
+    parts.append(f'<span class="fact"><span class="dot {"good" if writes else "none"}"></span>{escape(model)}</span>')
     if remedy:
         parts.append(f'<span class="fact remedy">For written answers: <code>{escape(remedy)}</code></span>')
-    parts.append(f'<span class="fact"><span class="dot {"good" if ready else "bad"}"></span>{escape(index)}</span>')
-    return f'<div class="strip">{"".join(parts)}</div>'
+    return f'<div class="strip"><h1>{TITLE}</h1>{"".join(parts)}</div>'
 
 
 # -------------------------------------------------------------------------------------------------------------- why this answer?
@@ -137,7 +137,7 @@ def state_strip(model: str, remedy: str, index: str, *, ready: bool, writes: boo
 
 def trace(record: Mapping[str, Any], stored: str) -> str:
     """How an answer came about. ``stored`` is a label such as the time it was asked."""
-    parts = [f'<h3 tabindex="-1" class="why-title">{escape(record["question"])}</h3><p class="facts">{escape(stored)}</p>']
+    parts = [f'<h2 tabindex="-1" class="why-title">{escape(record["question"])}</h2><p class="facts">{escape(stored)}</p>']
     if record["standalone"] != record["question"]:
         parts.append(f"<p>Understood as: <em>{escape(record['standalone'])}</em></p>")
     if record["refused"]:
@@ -165,9 +165,9 @@ def _hits(hits: Sequence[Mapping[str, Any]]) -> str:
             f"<p><small>{escape(features)}</small></p><div class='stored'>{escape(hit['text'])}</div></details>"
         )
     if not rows:
-        return "<h4>Passages found</h4><p>None.</p>"
+        return "<h3>Passages found</h3><p>None.</p>"
     hint = "The number is the estimated chance, from 0 to 1, that the passage answers the question. Faint ones were not used."
-    return f'<h4>Passages found</h4><p class="hint">{hint}</p>{"".join(rows)}'
+    return f'<h3>Passages found</h3><p class="hint">{hint}</p>{"".join(rows)}'
 
 
 def _sentences(sentences: Sequence[Mapping[str, Any]]) -> str:
@@ -177,7 +177,7 @@ def _sentences(sentences: Sequence[Mapping[str, Any]]) -> str:
     rows = "".join(
         f'<li><span class="verdict {each["verdict"]}">{words[each["verdict"]]}</span> {escape(each["text"])}</li>' for each in sentences
     )
-    return f'<h4>Sentences checked</h4><ol class="verdicts">{rows}</ol>'
+    return f'<h3>Sentences checked</h3><ol class="verdicts">{rows}</ol>'
 
 
 def _figures(record: Mapping[str, Any]) -> str:
@@ -196,4 +196,12 @@ def _figures(record: Mapping[str, Any]) -> str:
     if tokens["dropped_passages"]:
         rows.append(("Passages that did not fit", str(tokens["dropped_passages"])))
     cells = "".join(f"<tr><th scope='row'>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in rows)
-    return f"<h4>Figures</h4><table>{cells}</table>"
+    return f"<h3>Figures</h3><table>{cells}</table>"
+
+
+def topic_filter(title: str) -> str:
+    """Which topic questions are limited to, above the box, with the way out of it."""
+    if not title:
+        return ""
+    clear = '<button type="button" class="chip" data-do="topic" data-value="" aria-label="Ask about everything again">× everything</button>'
+    return f'<p class="filter">Only from the sources of <strong>{escape(title)}</strong> {clear}</p>'

@@ -68,7 +68,7 @@ def topic_page(roadmap: Roadmap, topic_id: str, sources: Mapping[str, Mapping[st
     titles = {each.id: each.title for each in roadmap.topics}
     parts = [
         button("‹ All topics", "topic", "", "link"),
-        f'<h3 tabindex="-1" class="topic-title">{escape(topic.title)}</h3>',
+        f'<h2 tabindex="-1" class="topic-title">{escape(topic.title)}</h2>',
         f'<p class="facts">{escape(" · ".join(filter(None, [topic.part, level(topic)])))}</p><p>{escape(topic.summary)}</p>',
     ]
     parts += [
@@ -76,10 +76,10 @@ def topic_page(roadmap: Roadmap, topic_id: str, sources: Mapping[str, Mapping[st
         _chips("Opens up", roadmap.opens(topic_id), titles),
     ]
     asked = "".join(f"<li>{button(question, 'ask', question, 'question')}</li>" for question in example_questions(roadmap, topic))
-    parts.append(f'<h4>Ask</h4><ul class="questions">{asked}</ul>')
+    parts.append(f'<h3>Ask</h3><ul class="questions">{asked}</ul>')
     if topic.resources:
         rows = "".join(_resource(resource, sources.get(resource.url, {})) for resource in topic.resources)
-        parts.append(f"<h4>Readings</h4>{_fetch(topic, counts)}<ul class='resources'>{rows}</ul>")
+        parts.append(f"<h3>Readings</h3>{_fetch(topic, counts)}<ul class='resources'>{rows}</ul>")
     return f'<article class="topic-page">{"".join(parts)}</article>'
 
 

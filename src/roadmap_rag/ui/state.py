@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from roadmap_rag.errors import RoadmapRagError
 from roadmap_rag.generate import Diagnosis
+from roadmap_rag.roadmap import Roadmap
 from roadmap_rag.status import coverage
 from roadmap_rag.ui.panels import state_strip
 from roadmap_rag.wiring import App
@@ -55,15 +56,25 @@ class HomeState:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._diagnosis = Kept(app.diagnose, 5.0)
-        self._coverage = Kept(lambda: coverage(app, None, now()), 3.0)
+        self._fresh = app
+        self._diagnosis = Kept(app.diagnose, 15.0)
+        self._coverage = Kept(lambda: coverage(self._fresh, None, now()), 3.0)
+
+    @property
+    def roadmap(self) -> Roadmap:
+        """The roadmap with the user's own links as they were when ``forget`` was called last."""
+        return self._fresh.roadmap
 
     def coverage(self) -> dict[str, Any]:
-        """The object of ``status --json``."""
-        return self._coverage.get()
+        """The object of ``status --json``; when it cannot be made, one without sources whose ``problem`` says why."""
+        try:
+            return self._coverage.get()
+        except RoadmapRagError as error:
+            return {"topics": [{"id": topic.id} for topic in self.roadmap.topics], "sources": [], "index": None, "problem": str(error)}
 
     def forget(self) -> None:
         """Look anew at the next question, because something has just changed."""
+        self._fresh = type(self._app)(self._app.config, self._app.home)
         self._diagnosis.forget()
         self._coverage.forget()
 
@@ -87,12 +98,11 @@ class HomeState:
 
     def index_line(self) -> tuple[str, bool]:
         """What is indexed, in one line, and whether questions can be answered from it."""
-        try:
-            found = self.coverage()
-        except RoadmapRagError as error:
-            return str(error), False
+        found = self.coverage()
+        if "problem" in found:
+            return str(found["problem"]), False
         if found["index"] is None:
-            return "Nothing is indexed yet: choose “Fetch all sources” under Sources, or run roadmap-rag ingest", False
+            return "Nothing is indexed yet: fetch the sources under “Sources”, or run roadmap-rag ingest", False
         have = sum(source["state"] in ("fetched", "stale") for source in found["sources"])
         return f"{have} of {len(found['sources'])} sources, {found['index']['chunks']:,} passages", True
 

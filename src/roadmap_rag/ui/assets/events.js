@@ -1,5 +1,5 @@
 // Links "#do/ACTION/VALUE" in answers and buttons with data-do in panels become events of this component.
-const actions = ['cite', 'why', 'topic', 'fetch', 'ask', 'open', 'copy', 'cited', 'feedback'];
+const actions = ['cite', 'why', 'topic', 'fetch', 'refetch', 'unlink', 'unnote', 'ask', 'again', 'edit', 'open', 'copy', 'cited', 'good', 'bad'];
 document.addEventListener('click', (click) => {
   const target = click.target.closest && click.target.closest('a[href^="#do/"], [data-do]');
   if (!target) return;

@@ -3,6 +3,29 @@ window.showPanel = (selector) => setTimeout(() => {
   const title = document.querySelector(selector);
   if (!title) return;
   title.focus({ preventScroll: true });
-  const narrow = window.matchMedia('(max-width: 760px)').matches;
-  (narrow ? title : title.closest('article').querySelector('mark.quote'))?.scrollIntoView({ block: narrow ? 'start' : 'center' });
-}, 60);
+  if (window.matchMedia('(max-width: 760px)').matches) { title.scrollIntoView(); return; }
+  const panel = title.closest('.block'), quote = panel.querySelector('mark.quote');
+  const below = quote ? quote.getBoundingClientRect().bottom - panel.getBoundingClientRect().top - panel.clientHeight + 120 : 0;
+  panel.scrollTop = Math.max(0, below + (below > 0 ? panel.scrollTop : 0));
+}, 80);
+
+window.focusBox = () => setTimeout(() => document.querySelector('#question textarea').focus(), 80);
+
+window.copyText = async (made) => {
+  await navigator.clipboard.writeText(made.text);
+  const said = document.querySelector('#status .status');
+  if (said) said.textContent = 'Copied';
+};
+
+window.saveFile = (file) => {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([file.text], { type: 'text/markdown' }));
+  link.download = file.name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+};
+
+window.setTheme = (name) => {
+  const dark = name === 'Dark' || (name === 'System' && window.matchMedia('(prefers-color-scheme: dark)').matches);
+  document.body.classList.toggle('dark', dark);
+};

@@ -1,0 +1,63 @@
+"""The named endpoints of the chat, for gradio_client: the objects are those that the commands print with ``--json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from roadmap_rag.domain import Turn
+from roadmap_rag.errors import UsageError
+from roadmap_rag.output import answer_object, search_object
+from roadmap_rag.roadmap.graph import as_dict
+from roadmap_rag.status import coverage
+from roadmap_rag.ui.chat import MAX_CHARACTERS, REMEMBERED_TURNS, Chat, Choices
+from roadmap_rag.ui.errors import told
+from roadmap_rag.ui.state import now
+from roadmap_rag.wiring import App
+
+
+def add_endpoints(app: App, chat: Chat) -> None:
+    """Add /ask, /search, /topics, /status and /conversations to the page that is being built."""
+
+    def ask(question: str, topic: str = "", conversation: str = "", strict: bool = False) -> dict[str, Any]:
+        """Answer a question with checked citations. ``conversation`` is the id of a stored one whose turns count as history."""
+        with told():
+            _check(app, question, topic)
+            history: tuple[Turn, ...] = chat.conversation(conversation).turns()[-REMEMBERED_TURNS:] if conversation else ()
+            engine = Choices(topic, app.config.model, strict, app.config.passages).engine(app)
+            return answer_object(engine.ask(question, topic=topic or None, history=history, strict=strict))
+
+    def search(query: str, k: int = 8, topic: str = "") -> dict[str, Any]:
+        """The k best passages for a question, without an answer."""
+        with told():
+            _check(app, query, topic)
+            if k < 1:
+                raise UsageError("k must be at least 1")
+            return search_object(app.retriever.search(query, k=k, topic=topic or None))
+
+    def topics(name: str = "") -> dict[str, Any]:
+        """The roadmap, or one topic or path of it."""
+        with told():
+            return as_dict(app.roadmap, name or None)
+
+    def status() -> dict[str, Any]:
+        """What is ingested, per topic and per source."""
+        with told():
+            return coverage(app, None, now())
+
+    def conversations(containing: str = "") -> dict[str, Any]:
+        """The stored conversations, the latest first."""
+        with told():
+            found = app.store.conversations(containing)
+        return {"conversations": [{"id": each.id, "title": each.title, "changed_at": each.changed_at} for each in found]}
+
+    for endpoint in (ask, search, topics, status, conversations):
+        gr.api(endpoint, api_name=endpoint.__name__)
+
+
+def _check(app: App, question: str, topic: str) -> None:
+    if not question.strip() or len(question) > MAX_CHARACTERS:
+        raise UsageError(f"a question has between 1 and {MAX_CHARACTERS:,} characters")
+    if topic:
+        app.roadmap.topic(topic)
