@@ -144,16 +144,22 @@ class Ingestor:
         states = {url: self._trusted(state) for url, state in self._corpus.states().items()}
         published = time.monotonic()
         with Arrivals(self._fetcher, sources, states, conditional=not request.refresh, stopped=self._stopped) as arrivals:
-            for done in range(len(sources)):
-                while arrivals.empty() and run.passages.waiting >= WORTH_STARTING:
-                    self._embed_some(run)
-                arrival = arrivals.next()
-                if arrival is None:
-                    break
-                self._take(arrival, states.get(arrival.source.url), run, done + 1, len(sources))
-                if self._publish_every is not None and time.monotonic() - published >= self._publish_every:
-                    self._write(run, everything=False)
-                    published = time.monotonic()
+            try:
+                for done in range(1, len(sources) + 1):
+                    while arrivals.empty() and run.passages.waiting >= WORTH_STARTING:
+                        self._embed_some(run)
+                    arrival = arrivals.next()
+                    if arrival is None:
+                        break
+                    self._take(arrival, states.get(arrival.source.url), run, done, len(sources))
+                    if self._publish_every is not None and time.monotonic() - published >= self._publish_every:
+                        self._write(run, everything=False)
+                        published = time.monotonic()
+            except KeyboardInterrupt:
+                for arrival in arrivals.arrived():
+                    self._take(arrival, states.get(arrival.source.url), run, len(run.rows), len(sources))
+                run.keeper.flush()
+                raise
 
     def _take(self, arrival: Arrival, state: SourceState | None, run: _Run, done: int, of: int) -> None:
         row = run.keeper.take(arrival, state)

@@ -82,6 +82,15 @@ class Arrivals:
         """Whether nothing has come that was not taken yet."""
         return self._ready.empty()
 
+    def arrived(self) -> list[Arrival]:
+        """Everything that has come and was not taken yet."""
+        found: list[Arrival] = []
+        while not self._ready.empty():
+            arrival = self._ready.get_nowait()
+            if isinstance(arrival, Arrival):
+                found.append(arrival)
+        return found
+
     def next(self) -> Arrival | None:
         """The next arrival; None when the run was stopped. Raises StorageError when the folder of robots.txt cannot be written."""
         while not self._stopped():
