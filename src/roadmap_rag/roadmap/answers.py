@@ -517,6 +517,12 @@ class Writer:
             raise NotStatedError(path.id)
         self.say(f"Address of {path.title}: {path.url}", self.line(path.id, f"Address of the path {path.title}: {path.url}"))
 
+    def path_statement(self, path: Path, start: str) -> None:
+        """The sentence of a path's document that begins with ``start`` and its title, as an item of a list."""
+        url, begin, end = self.line(path.id, f"{start} {path.title}:")
+        said = self.texts[url][begin:end].removeprefix(f"{start} {path.title}:").strip()
+        self.say(f"- {start.split()[0]} of {path.title}: {said}", (url, begin, end))
+
     def path_readings(self, path: Path, kinds: Sequence[str] = ()) -> None:
         evidence = self.line(path.id, f"Readings for the path {path.title}:")
         said = self.texts[evidence[0]][evidence[1] : evidence[2]].removeprefix(f"Readings for the path {path.title}:").strip()

@@ -62,7 +62,8 @@ _REWRITTEN = {
     "train": ((re.compile(r"\b(pre|post)[ -]?train"), r"\1 train"),),
 }
 _SLIPS = {
-    "pls": "please", "plz": "please", "u": "you", "hav": "have", "lern": "learn", "befor": "before", "wich": "which", "wat": "what",
+    "vs": "versus", "pls": "please", "plz": "please", "u": "you", "hav": "have", "lern": "learn", "befor": "before", "wich": "which",
+    "wat": "what",
     "wht": "what", "teh": "the", "abt": "about", "nxt": "next", "aftr": "after", "nead": "need", "shoud": "should", "shuld": "should",
     "dificult": "difficult", "topik": "topic", "topiks": "topics", "lvl": "level", "prereqs": "prerequisites", "prereq": "prerequisite",
 }  # fmt: skip
@@ -158,7 +159,7 @@ class Names:
                 self._add(skill, DETAIL, topic.id)
         for key, topic_id in self._short.items():
             if key not in self._topics or self._topics[key][0] == DETAIL:
-                self._topics[key] = (DETAIL, (topic_id,))
+                self._topics[key] = (CONCEPT, (topic_id,))
         for path in roadmap.paths:
             for name in _path_names(path):
                 self._paths.setdefault(key_of(tokens_of(name)), path)

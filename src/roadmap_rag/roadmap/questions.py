@@ -89,11 +89,10 @@ def _names(roadmap: Roadmap) -> Names:
 
 
 def _clauses(question: str) -> Iterator[tuple[str, bool]]:
-    """Clauses in order, and whether each is a mere opening of the next one: "I just finished quantization, | what now?"."""
+    """Clauses in order, and whether each is a mere opening of the next one: "I just finished quantization. | What now?"."""
     clauses = [clause.strip() for clause in _CLAUSES.split(question) if clause and clause.strip()]
     for clause, following in itertools.zip_longest(clauses, clauses[1:]):
-        closed = clause[-1] in ".?!;" or following is None
-        yield clause, not closed and not _ASKS.search(clause) and not _ORDERS.search(clause)
+        yield clause, following is not None and not _ASKS.search(clause) and not _ORDERS.search(clause)
 
 
 def _open(words: Words) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from roadmap_rag.domain import Path
-from roadmap_rag.roadmap.names import Mention, Words
+from roadmap_rag.roadmap.names import DETAIL, Mention, Words
 from roadmap_rag.roadmap.rules import KNOWN_WORDS, RULES, SETUP_WORDS
 from roadmap_rag.text import STOP_WORDS
 
@@ -22,7 +22,8 @@ _TALK = re.compile(
     r" ?(there|all|guys)? ?)+"
 )
 _ASKING = re.compile(
-    r"(can|could|would|will) you (please |kindly )?(also )?(tell|give|show|list|say|name|explain to|help)( to)?( me)?( with)? ?"
+    r"would you say "
+    r"|(can|could|would|will) you (please |kindly )?(also )?(tell|give|show|list|say|name|explain to|help)( to)?( me)?( with)? ?"
     r"|(tell|remind|show|give) me (please )?(about )?|i (would like|want|have like|like) to (know|ask|find out|see) |do you know "
     r"|i (was|am) wondering (if |about )?|i wonder (if |about )?|any idea |let me know |please"
 )
@@ -49,7 +50,8 @@ _SIGNED = re.compile(r"\b(by|from|writes?|wrote|written|records?|recorded|publis
 _ABOUT_THE_MATTER = re.compile(
     r"\bwhy\b"
     r"|\bhow (do|does|did|is|are|was|were|can|could|would|should|will|to|exactly|come)\b"
-    r"(?! i (get|prepare|work my way|come|reach)\b)(?! @ (rated|graded|ranked))(?! (difficult|hard|advanced))"
+    r"(?! i (get|prepare|work my way|come|reach)\b)(?! @ (rated|graded|ranked))"
+    r"(?! (difficult|hard|advanced|structured|organi[sz]ed|divided)\b)"
     r"|\bhow (fast|large|big|long|often|quickly|far|near|deep|similar|high|low|little|expensive|bad)\b"
     r"|\bwhen (was|did|were|is|does|should)\b"
     r"|\b(define|meaning|means|stands? for|summari[sz]e|introduced|proposed|invented|presented|discovered|link between)\b"
@@ -60,12 +62,16 @@ _ABOUT_THE_MATTER = re.compile(
     r"|work|mean|do|use|help|compute|perform|learn|run|get|reach|improve|reduce|save|store)\b"
 )
 
+# Kinds that a mere detail of a topic, such as a tool, is not asked about: "what can I do with LangChain" is no matter of the roadmap.
+_NEED_A_TOPIC = frozenset({"relation", "compare", "route", "opens", "next", "previous", "concepts", "skills", "difficulty"})
+
 # How many words may be left over in a clause that says it is about the roadmap.
 _SPARE = 5
 
 # Kinds that need no name: they ask about the whole roadmap, or bring their own words.
 _NEED_NO_NAME = frozenset(
-    {"paths", "count", "no prerequisites", "by level", "entry", "setup", "lab search", "author", "start", "order", "starts", "numbered"}
+    {"paths", "path property", "count", "no prerequisites", "by level", "entry", "setup", "lab search", "author", "start", "order"}
+    | {"starts", "numbered"}
 )
 
 
@@ -106,12 +112,15 @@ def recognise(words: Words, context: tuple[Mention, ...] = (), authors: Collecti
     if _ABOUT_THE_MATTER.search(together):
         return
     left = [word for word in apart.replace("@", " ").split() if word not in KNOWN_WORDS and word not in STOP_WORDS]
+    weak = any(each.strength == DETAIL for each in mentions)
     signed = _SIGNED.search(whole)
     for rule in RULES:
         form = apart if rule.most == 2 else together
-        said = [" ".join(words.tokens)] if rule.kind in ("entry", "setup") else [whole] if rule.path else [form, whole]
+        said = [" ".join(words.tokens)] if rule.kind in ("entry", "setup") else [whole] if rule.path else [form, whole, text]
         names = form.count("@")
         if not rule.fewest <= names <= rule.most or (rule.path and (mentions or not paths)) or not any(map(rule.wording.search, said)):
+            continue
+        if weak and not explicit and rule.kind in _NEED_A_TOPIC:
             continue
         extra = tuple(word for word in left if not (rule.kind == "setup" and word in SETUP_WORDS))
         strange = [word for word in extra if not (signed and rule.kind in ("author", "readings") and word in authors)]

@@ -10,7 +10,7 @@ from roadmap_rag.domain import Path, Resource
 from roadmap_rag.roadmap.answers import LEVELS, NotStatedError, Writer
 from roadmap_rag.roadmap.describe import counted, part_name
 from roadmap_rag.roadmap.graph import Roadmap
-from roadmap_rag.roadmap.names import DETAIL, Place, key_of, longest_path
+from roadmap_rag.roadmap.names import DETAIL, TITLE, Mention, Place, key_of, longest_path, tokens_of
 from roadmap_rag.roadmap.recognise import Ask
 from roadmap_rag.roadmap.rules import KIND_OF
 
@@ -165,9 +165,21 @@ class _Reply:
 
     def labs(self) -> None:
         number = self.number()
+        if self._named_labs():
+            return
         self.per_target(
             lambda topic: self.writer.labs(topic, number), lambda place: self.writer.place_labs(place, number), self.writer.path_labs
         )
+
+    def _named_labs(self) -> bool:
+        """Write the labs that the question calls by their whole titles; whether there are any."""
+        said = f" {' '.join(key_of(self.words))} "
+        named = [
+            (each.id, lab) for each in self.roadmap.topics for lab in each.labs if f" {' '.join(key_of(tokens_of(lab.title)))} " in said
+        ]
+        for topic_id, lab in named:
+            self.writer.lab(topic_id, lab)
+        return bool(named)
 
     def readings(self) -> None:
         if self.ask.left and self._search_resources():
@@ -206,6 +218,8 @@ class _Reply:
     def _path_contents(self, path: Path) -> None:
         if re.search(r"\b(?:sections?|chapters?)\b", self.ask.text):
             self.writer.path_sections(path)
+        elif re.search(r"\b(?:parts|blocks|segments|tracks)\b", self.ask.text):
+            self.writer.path_parts(path)
         elif re.search(r"\b(?:topics?|order|subjects?|learn|teach\w*|cover\w*)\b", self.ask.text):
             self.writer.path_topics(path)
         else:
@@ -277,6 +291,12 @@ class _Reply:
         if re.search(r"\b(?:badly|fail|below|bad|poor|low|gaps?|weak|not pass)\b", " ".join(self.words)):
             self._gaps()
 
+    def _of_the_setup(self, path: Path, mention: Mention) -> bool:
+        """Whether a name belongs to the set-up: a tool in it, or a topic that no section teaches, such as the entry test itself."""
+        said = set(self.words[mention.start : mention.end])
+        tool = bool(said & set(tokens_of(" ".join(path.setup)))) and mention.strength != TITLE
+        return tool or not any(True for topic in mention.topics for _ in self.roadmap.places(topic))
+
     def _gaps(self) -> None:
         """What to do about a low mark in the entry test: the topic that holds the test says it, and links to where to close gaps."""
         for topic in self.roadmap.topics:
@@ -294,10 +314,8 @@ class _Reply:
 
     def setup(self) -> None:
         path = next((each for each in (*self.ask.paths, *self.roadmap.paths) if each.setup), None)
-        named = {topic for mention in self.ask.mentions if mention.strength != DETAIL for topic in mention.topics}
         version = "version" in self.words
-        taught = any(True for topic in named for _ in self.roadmap.places(topic))
-        if path is None or (taught and not version):
+        if path is None or any(not self._of_the_setup(path, mention) for mention in self.ask.mentions if not version):
             return
         words = set(self.words)
         asked = ["gpu"] if words & {"gpu", "gpus", "graphics", "card", "vram"} else []
@@ -337,6 +355,16 @@ class _Reply:
                 self.writer.say(f"- {path.title} starts with {first.title}.", *lines)
             elif not topics and left.intersection(key_of(re.findall(r"\w+", part.title.casefold()))):
                 self.writer.say(f"- {path.title} starts with {part_name(part)}.", lines[1])
+
+    def path_property(self) -> None:
+        """What each path says of labs, levels or links."""
+        for path in self.roadmap.paths:
+            if re.search(r"\b(?:labs?|exercises|projects)\b", self.ask.text):
+                self.writer.path_statement(path, "Labs of the path")
+            elif re.search(r"\b(?:levels?|difficult\w*)\b", self.ask.text):
+                self.writer.path_difficulty(path)
+            else:
+                self.writer.path_statement(path, "Readings for the path")
 
     def numbered(self) -> None:
         """ "Which topic is number 10?" """
@@ -384,6 +412,8 @@ class _Reply:
                 if each.difficulty and LEVELS.index(each.difficulty[0]) <= at <= LEVELS.index(each.difficulty[1])
             ]
             lines = [self.writer.line(each.id, f"Difficulty of {each.title}:", *(each.difficulty or ())) for each in held]
+            if not held:
+                raise NotStatedError(level)
             self.writer.say(f"{counted(held, 'topic')} of the roadmap {'is' if len(held) == 1 else 'are'} rated {level}:", *lines)
             for each, line in zip(held, lines, strict=True):
                 self.writer.about(each.id)
@@ -416,6 +446,8 @@ class _Reply:
             self.readings()
         elif re.search(r"\b(?:prerequisites?|prereqs?)\b", text):
             self.prerequisites()
+        elif re.search(r"\b(?:before|prior)\b", text):
+            self.everything()
         elif re.search(r"\bconcepts?\b", text):
             self.per_target(self.writer.concepts, self.writer.contents)
         elif targets:
@@ -452,7 +484,7 @@ class _Reply:
                 scored.append((len(terms & held), topic.id, lab))
         most = max((score for score, _, _ in scored), default=0)
         if most == 0 or most < len(terms):
-            if not self.ask.left:
+            if not self.ask.left and not any(mention.strength == DETAIL for mention in self.ask.mentions):
                 self.labs()
             return
         for score, topic_id, lab in scored:

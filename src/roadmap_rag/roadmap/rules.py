@@ -23,30 +23,32 @@ _RULE_WORDS = frozenset(
     afterward later earlier comes come coming go goes going stand stands standing located place places placed position belongs
     belong fit fits sit sits filed direct directly indirect indirectly right immediately straight everything full chain whole entire
     total transitive including included includes include hard harder hardest difficult difficulty difficulties easy easier easiest
-    advanced beginner beginners morning evening afternoon along sensible equally lie lies away github linked key main core central
-    major wrote write writes written made created authored published recorded author authors whose databases newbie newbies
-    application applications novice novices intermediate expert experts research level levels challenging demanding tough complex
-    complicated rated rate rating graded grade stated meant supposed resource resources article articles video videos paper papers
-    book books course courses link links url urls material materials doc docs documentation tutorial tutorials repository
-    repositories repo repos site sites website websites blog blogs post posts piece pieces recommended recommend recommends
-    recommendation recommendations suggest suggests suggested suggestion suggestions listed lists exercise exercises project
-    projects hands practical practice practise build builds building built skill skills tool tools tooling library libraries
-    framework frameworks software stack technologies technology concept concepts subtopic subtopics idea ideas cover covers covered
-    covering contain contains contained contents content number count name names named first second third last final thing things
-    open opens opened opening unlock unlocks lead leads enable enables door doors depend depends depending rest rests based base
-    prepare prepares preparation ready jump dive tackle tackling turn move moves moving approach try trying new want wants wanted
-    like ask asks asked assume assumes assumed expect expects expected demand demands presuppose presupposes foundation foundations
-    basics comfortable familiar understand understood understanding master mastered mastering inside behind way there please thanks
-    thank hi hello hey ok okay good best better great quick question wonder wondering help show showing find found available exist
-    exists another else different versus between compare compared comparison difference bottom top top-level today currently now
-    soon already far ahead precede precedes preceding preceded previous previously sooner skip skipping optional leave teach teaches
-    taught treat treats treated deal deals handle handles mention mentions mentioned discuss discusses discussed touch touches
-    feature features featured appear appears person someone beginner-friendly friendly suitable sense makes self assessment overall
-    general exactly precisely simply basically actually order time beforehand bring kind kinds type types sort theory cool nice
-    awesome guys hit overview self-study study-plan plan guide guides happens look looks looking see hear heard interested getting
-    get gets got end put puts cannot lot bit little big maybe perhaps also too well still even yet per short long many much bunch
-    pick choose chosen select important relevant related set anything something nothing work works working dealing explain explains
-    explaining introduces introduce introducing introduction intro wise""".split()
+    advanced beginner beginners become becomes accessible possible reachable reach rank structured organized organised divided
+    outline segment shortest fastest quickest dependency dependencies morning evening afternoon along sensible equally lie lies away
+    github linked key main core central major wrote write writes written made created authored published recorded author authors
+    whose databases newbie newbies application applications novice novices intermediate expert experts research level levels
+    challenging demanding tough complex complicated rated rate rating graded grade stated meant supposed resource resources article
+    articles video videos paper papers book books course courses link links url urls material materials doc docs documentation
+    tutorial tutorials repository repositories repo repos site sites website websites blog blogs post posts piece pieces recommended
+    recommend recommends recommendation recommendations suggest suggests suggested suggestion suggestions listed lists exercise
+    exercises project projects hands practical practice practise build builds building built skill skills tool tools tooling library
+    libraries framework frameworks software stack technologies technology concept concepts subtopic subtopics idea ideas cover
+    covers covered covering contain contains contained contents content number count name names named first second third last final
+    thing things open opens opened opening unlock unlocks lead leads enable enables door doors depend depends depending rest rests
+    based base prepare prepares preparation ready jump dive tackle tackling turn move moves moving approach try trying new want
+    wants wanted like ask asks asked assume assumes assumed expect expects expected demand demands presuppose presupposes foundation
+    foundations basics comfortable familiar understand understood understanding master mastered mastering inside behind way there
+    please thanks thank hi hello hey ok okay good best better great quick question wonder wondering help show showing find found
+    available exist exists another else different versus between compare compared comparison difference bottom top top-level today
+    currently now soon already far ahead precede precedes preceding preceded previous previously sooner skip skipping optional leave
+    teach teaches taught treat treats treated deal deals handle handles mention mentions mentioned discuss discusses discussed touch
+    touches feature features featured appear appears person someone beginner-friendly friendly suitable sense makes self assessment
+    overall general exactly precisely simply basically actually order time beforehand bring kind kinds type types sort theory cool
+    nice awesome guys hit overview self-study study-plan plan guide guides happens look looks looking see hear heard interested
+    getting get gets got end put puts cannot lot bit little big maybe perhaps also too well still even yet per short long many much
+    bunch pick choose chosen select important relevant related set anything something nothing work works working dealing explain
+    explains explaining introduces introduce introducing introduction intro wise literature source sources page pages lecture
+    lectures reference references notebook notebooks dataset datasets""".split()
 )
 KNOWN_WORDS = _ROADMAP_WORDS | _RULE_WORDS
 
@@ -66,7 +68,8 @@ KIND_OF = {
 _SHARED = {
     "<needs>": (
         "needs?|needed|requires?|required|requirements?|prerequisites?|prereqs?|pre ?requisites?|preconditions?|background|assumes?|assumed"
-        "|presupposes?|expects?|expected|demands?|asks? for|asked|necessary|builds? on|built on|depends? on|rests? on|based on|relies on"
+        "|presupposes?|expects?|expected|demands?|asks? for|asked|necessary|dependenc(y|ies)"
+        "|builds? on|built on|depends? on|rests? on|based on|relies on"
     ),
     "<study>": (
         "learn|study|studied|learned|learnt|know|known|read|understand|understood|master|mastered|do|done|take|have|cover|covered|finish"
@@ -187,6 +190,7 @@ RULES = (
         r"\bhow (good|well|fluent|strong|skilled|proficient) (\w+ ){0,3}(must|should|do|does|has|have|need)\b",
         r"\bhow much\b.*\b(need|know|required|must|should|want|wants|expected)",
         r"rate myself",
+        r"\bdo i (need|have) to (know|be good at|be able)\b",
         r"self rating",
         r"(minimum|which|what) (mark|score|rating|marks|scores)\b",
         fewest=0,
@@ -215,6 +219,15 @@ RULES = (
     _rule(
         "paths",
         r"(which|what|list|how many|all|show|name|give)\b.*\b(learning )?(paths|roadmaps|tracks|documents)\b(?!.*@)",
+        r"\bwhat is (this |whole )?roadmap( about)?$",
+        r"\broadmap (overview|consists? of|made of)",
+        fewest=0,
+        most=0,
+    ),
+    _rule(
+        "path property",
+        r"\b(which|what) (learning )?(paths?|roadmaps?|tracks?)\b.*\b(has|have|with|gives?|states?|contains?|includes?|offers?)\b.*"
+        r"\b(labs?|exercises|projects|levels?|difficult\w*|links|readings|resources)",
         fewest=0,
         most=0,
     ),
@@ -323,6 +336,7 @@ RULES = (
         r"(which|what) (other |further |more )*(topics?|subjects?|things?|ones|sections?)\b.*\b(<needs>)\b.*@",
         r"(which|what|where) .*\b(is|are|do i need) @ (\w+ )?(prerequisites?|needed|required|necessary|good)"
         r" (of|for|in|to)\b",
+        r"\b(topics?|what|which)\b.*\b(accessible|possible|reachable|within reach)\b",
         r"\bopens? up\b",
         r"@ opens?$",
         r"\bdoes @ open\b",
@@ -336,14 +350,14 @@ RULES = (
         r"\bwhat (needs|requires|depends on|builds on|build on) @",
         r"^(things|topics|everything) (that )?(need|require|depend on|build on) @",
         r"\bbuild(s)? (directly )?on @",
-        r"\bwhat (else )?(can|could) i (\w+ )*(after|once|when|with|if|now)\b",
+        r"\bwhat (else )?(can|could) i (do|learn|study|tackle|take|start|read) (\w+ )?(after|once|when|if|now)\b",
         r"\bwhat is possible after",
         r"\bwhere (can|do|could|does|should|would) (i|@|it|that) (go|lead)",
     ),
     _rule(
         "everything",
         r"(\b(<all>)\b.*\b(<needs>|before|first|beforehand|way|there|direct)\b|(<needs>|before|first)"
-        r"\b.*\b(<all>)\b|direct or not|prerequisites? of (\w+ )?prerequisites?|(way|road|route|journey|path)"
+        r"\b.*\b(<all>)\b|direct or not|does it take to \w+( \w+)? @|prerequisites? of (\w+ )?prerequisites?|(way|road|route|journey|path)"
         r" (\w+ )?to @|how (do|can|would|could|should) i (get|work my way|prepare|come) (up )?(to|for)\b|(get"
         r"|arrive|end up) (to|at|with) @|until @)",
     ),
@@ -378,7 +392,7 @@ RULES = (
     ),
     _rule(
         "prerequisites",
-        r"^(?!.*\b(materials?|links?|articles?|videos?|papers?|books?|resources?|something)\b).*\b(<needs>)\b",
+        r"^(?!.*\b(how good|how well|materials?|links?|articles?|videos?|papers?|books?|resources?|something)\b).*\b(<needs>)\b",
         r"prior knowledge",
         r"\b(<study>)\b.*\b(before|prior to|first|beforehand|ahead of)\b",
         r"\bbefore\b.*@",
@@ -386,6 +400,7 @@ RULES = (
         r"what first",
         r"\bfirst\b.*\bbefore\b",
         r"^what (\w+ )*before\b",
+        r"\bprior to @",
         r"\bready for @",
         r"\b(knowledge|bring|in place)\b.*\bfor @",
         r"\bprepare\w* for @",
@@ -404,7 +419,7 @@ RULES = (
         r"\blevel (is|are|does|has|have)\b.*@",
         r"\bat (what|which) level\b",
         r"\b(is|are) @.*\b(<level>|<hard>)\b",
-        r"^@ (<hard>|<level>)$",
+        r"^@ ((is|are) )?(for )?(<hard>|<level>)$",
         r"\brated\b",
         r"\brating\b",
         r"\b(how) .*@ (rated|graded|ranked)\b",
@@ -417,7 +432,7 @@ RULES = (
     _rule(
         "labs",
         r"\b(<labs>)\b",
-        r"\b(what|anything|something)\b.*\b(build|practi[cs]e|implement|code)\b",
+        r"\b(what|anything|something)\b.*\b(build|practi[cs]e|implement|code)\b(?! with)",
         fewest=0,
         most=1,
         spare=0,
@@ -426,6 +441,7 @@ RULES = (
         "readings",
         r"\b(<kinds>)\b.*@",
         r"@ (<kinds>)( please)?$",
+        r"\blinked\b.*@",
         r"\b(<kinds>)\b.*\b(by|from)\b",
         r"^(<kinds>)$|\b(what|which|any|all|list|show|give|how many|number of)\b( \w+){0,2} (<kinds>)\b",
         r"\b(what|which|where|anything|something|stuff)\b.*\b(read|watch)\b",
@@ -433,7 +449,7 @@ RULES = (
         r"\b(what|anything|something)\b.*\b(written|wrote|write|recorded|record|published|publish|made|make|by)\b",
         fewest=0,
         most=1,
-        spare=1,
+        spare=0,
     ),
     _rule(
         "skills",
@@ -443,7 +459,13 @@ RULES = (
         spare=1,
     ),
     _rule(
+        "concepts",
+        r"\b(what|which|list|name) (\w+ )?(concepts?|ideas|sub ?topics)\b",
+    ),
+    _rule(
         "place",
+        r"\b(is|are) @ (also |a )?(part of|in|on|covered in|covered by|included in) (this |whole )?roadmap",
+        r"\broadmap (also )?(covers?|includes?|contains?|treats?|mentions?|has|have) @",
         r"\b(is|are) @ (also |a )?(in|part of|covered in|included in|contained in|found in|on) %",
         r"\b(does|do) @ (also )?(appear|stand|occur) in %",
         r"\bwhere\b",
@@ -462,7 +484,8 @@ RULES = (
         "concepts",
         r"\b(concepts?|sub ?topics?|covers?|covered|contains?|contents?|includes?|comprises?|consists?|topics?"
         r"|sections?|chapters?|parts|blocks|units|steps|ideas|listed|put|puts|under|recommended|suggested|taught|teach"
-        r"|teaches|learn|go through|outline|order|overview|syllabus|agenda|called|named|title|titled)\b",
+        r"|teaches|learn|go through|outline|order|overview|syllabus|agenda"
+        r"|segments|tracks|stages|structured?|organi[sz]ed|divided|called|named|title|titled)\b",
         r"\bwhat is in [@%]",
         r"^(show |list |outline |what (does|do) )?[@%]( track)?$",
         r"^what in @",
