@@ -72,6 +72,11 @@ PREREQUISITES = [
     ("I'm about to start with model merging. What does the roadmap expect me to know?", "model-merging"),
     ("how many prerequisites does LLM as judge have", "llm-as-judge"),
     ("What has to be learned before merging models?", "model-merging"),
+    ("Which topics are required for RAG?", "retrieval-augmented-generation"),
+    ("Which topics are prerequisites for DPO?", "direct-preference-optimization"),
+    ("Which topics does the roadmap require for agents?", "ai-agents"),
+    ("Which topics do I need under my belt for MoE?", "mixture-of-experts"),
+    ("prereq: DPO", "direct-preference-optimization"),
 ]
 
 # Everything on the way.
@@ -96,6 +101,8 @@ OPENS = [
     ("Where does chunking lead?", "text-splitting"),
     ("For which topics is prompt engineering a prerequisite?", "prompt-engineering"),
     ("Can I skip tokenization?", "tokenization"),
+    ("Which topics have RAG as a prerequisite?", "retrieval-augmented-generation"),
+    ("which other topics rely on embeddings", "embeddings"),
 ]
 
 NEXT = [
@@ -107,6 +114,7 @@ NEXT = [
     ("which topic comes right after embeddings?", "embeddings"),
     ("What would be a sensible next topic after RAG?", "retrieval-augmented-generation"),
     ("after DPO?", "direct-preference-optimization"),
+    ("I am through with embeddings, where to go from here?", "embeddings"),
     ("DPO next", "direct-preference-optimization"),
     ("next topic after vector databases", "vector-databases"),
 ]
@@ -116,6 +124,7 @@ PREVIOUS = [
     ("what comes before RAG?", "retrieval-augmented-generation"),
     ("What's the topic right before reasoning?", "reasoning"),
     ("Which topic precedes MoE?", "mixture-of-experts"),
+    ("Which topic do I need right before RLHF?", "rlhf"),
     ("Which topic comes before LLMOps?", "llmops"),
 ]
 
@@ -177,6 +186,7 @@ RELATIONS = [
     ("Does RLHF require reinforcement learning basics?", "reinforcement-learning-basics", "rlhf", "is an indirect prerequisite"),
     ("Can I study agents before function calling?", "function-calling", "ai-agents", "is a direct prerequisite"),
     ("Which comes first, tokenization or embeddings?", "tokenization", "embeddings", "is no prerequisite"),
+    ("Is it necessary to know tokenization for chat templates?", "tokenization", "chat-templates", "is a direct prerequisite"),
     ("Do I have to know RL before DPO?", "reinforcement-learning-basics", "direct-preference-optimization", "is an indirect prerequisite"),
 ]
 
@@ -468,6 +478,9 @@ Is there a link between perplexity and quality?
 what is the goal of quantization?
 which benchmarks are there?
 Which decoding strategies exist?
+How many steps does speculative decoding take?
+What can I build with LangChain?
+which libraries does Haystack integrate with?
 What labs have published open weights?
 which labs train frontier models?
 which project uses LoRA for diffusion?

@@ -39,7 +39,7 @@ _NOUN_BEFORE = re.compile(
     r"\b(topic|section|chapter|subject|concept|part|track|block|segment|field|area|method)( (on|about|called|named))? @"
 )
 _NOUN_AFTER = re.compile(r"@ (topic|section|chapter|part|track|block|segment|subject|stage)\b")
-_LIST_OF_NAMES = re.compile(r"@( (and|or|plus|as well as|with|using|via|versus))? @(( (and|or|plus))? @)*")
+_LIST_OF_NAMES = re.compile(r"@( (and|or|plus|as well as|with|using|via|versus)( (for|of|on|about))?)? @(( (and|or|plus))? @)*")
 _POINTER = re.compile(r"\b(that one|this one|it|that|this|them|these|those|there|here|one|both)\b")
 _OF_THE_WHOLE = re.compile(
     r"%|\broadmap\b(?! (expects?|wants?|asks?|suggests?|recommends?|demands?|requires?|assumes?))|\bpaths?\b|\btopics? (are|is) there\b"

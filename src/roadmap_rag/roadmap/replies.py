@@ -452,7 +452,9 @@ class _Reply:
             self.per_target(self.writer.concepts, self.writer.contents)
         elif targets:
             if re.search(r"\b(?:sections?|chapters?|topics?|steps?)\b", text):
-                self.per_target(self.writer.concepts, self.writer.contents)
+                for place in targets:
+                    if isinstance(place, Place):
+                        self.writer.contents(place)
         elif re.search(r"\bparts?|segments?|blocks?|tracks?\b", text):
             self.writer.path_parts(path)
         elif re.search(r"\b(?:sections?|chapters?)\b", text):

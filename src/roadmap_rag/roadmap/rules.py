@@ -48,7 +48,7 @@ _RULE_WORDS = frozenset(
     getting get gets got end put puts cannot lot bit little big maybe perhaps also too well still even yet per short long many much
     bunch pick choose chosen select important relevant related set anything something nothing work works working dealing explain
     explains explaining introduces introduce introducing introduction intro wise literature source sources page pages lecture
-    lectures reference references notebook notebooks dataset datasets""".split()
+    lectures reference references notebook notebooks dataset datasets take takes taken belt allow allows every rely relies""".split()
 )
 KNOWN_WORDS = _ROADMAP_WORDS | _RULE_WORDS
 
@@ -146,6 +146,7 @@ RULES = (
     _rule(
         "relation",
         r"\bhave to know @ (before|for)\b.*@",
+        r"\b(necessary|needed|required) (to \w+ )?@ (for|to|before)\b.*@",
         r"\bneed @ (for|to|before|in order to)\b.*@",
         r"@ before or after @",
         r"@ or @ first",
@@ -154,7 +155,7 @@ RULES = (
         r"(what|which) (one )?(of (two|them|these) )?(comes|is|should|do|stands|to)\b.*\b(first|earlier|later)\b",
         r"@ before @$",
         r"@ after @$",
-        r"order of @ and @",
+        r"\border (of|between) @ and @",
         fewest=2,
         most=2,
     ),
@@ -333,7 +334,10 @@ RULES = (
     ),
     _rule(
         "opens",
-        r"(which|what) (other |further |more )*(topics?|subjects?|things?|ones|sections?)\b.*\b(<needs>)\b.*@",
+        r"(which|what) (other |further |more )*(topics?|subjects?|things?|ones|sections?) (directly |also |all )?(needs?|requires?|asks?"
+        r" for|builds?( directly)? on|depends?( directly)? on|rests? on|relies on|rely on|assumes?|presupposes?|expects?|demands?"
+        r"|(are|is) (based|built) on)\b(?! for\b).*@",
+        r"\b(have|has|list|lists|name) @ as (\w+ )?prerequisites?\b",
         r"(which|what|where) .*\b(is|are|do i need) @ (\w+ )?(prerequisites?|needed|required|necessary|good)"
         r" (of|for|in|to)\b",
         r"\b(topics?|what|which)\b.*\b(accessible|possible|reachable|within reach)\b",
@@ -369,7 +373,9 @@ RULES = (
         r"\bsucceeds?\b",
         r"\bsuccessor\b",
         r"\bmove on\b",
-        r"\bwhat now\b|\bnow what\b",
+        r"\bwhat now\b",
+        r"\bnow what\b",
+        r"\bwhere to go\b|\bgo from (here|there|@)",
         r"\bsubsequent\b",
         r"\bonce i (have |am )?(done|finished|know|completed)",
     ),
