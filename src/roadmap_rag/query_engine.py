@@ -201,13 +201,16 @@ class RoadmapQueryEngine(BaseQueryEngine):
     def _cite_roadmap(self, known: RoadmapAnswer) -> Verified:
         """The topic graph's answer with its citations: every sentence is stated by the stored roadmap, so each is supported."""
         documents, texts = self._retriever.generation().documents(), self._roadmap_texts()
-        checked = []
+        checked: list[Checked] = []
+        item = False
         for sentence in known.sentences:
             evidence = []
             for url, start, end in sentence.evidence:
                 hit = Hit(1, 1.0, False, url, documents[url].title, _heading_above(texts[url], start), texts[url], 0, len(texts[url]), None)
                 evidence.append(Evidence(url, start, end, hit))
-            checked.append(Checked("\n" if sentence.text.startswith("- ") else " ", sentence.text, "supported", tuple(evidence)))
+            before, item = item, sentence.text.startswith("- ")
+            layout = "\n" if item and before else "\n\n" if item or before else " "
+            checked.append(Checked(layout, sentence.text, "supported", tuple(evidence)))
         return render(checked)
 
     def _write(self, asked: _Asked, hits: Sequence[Hit], writer: Writer, generator: Generator) -> Iterator[Event]:
