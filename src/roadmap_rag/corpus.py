@@ -115,6 +115,12 @@ class Corpus:
                     if name not in there:
                         connection.execute(f"ALTER TABLE sources ADD COLUMN {name} TEXT")
 
+    @contextmanager
+    def held_open(self) -> Iterator[None]:
+        """Saves inside wait for the disk once, at the end: SQLite tidies up whenever the last connection is closed."""
+        with self._connect():
+            yield
+
     def states(self) -> dict[str, SourceState]:
         """Every source that was ever tried, by link."""
         if not self._database.exists():

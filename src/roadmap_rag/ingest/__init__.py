@@ -112,24 +112,29 @@ class Ingestor:
         started, clock = self._now(), time.perf_counter()
         with self._index.lock():
             self._corpus.prepare()
-            run = self._begin(request)
-            if request.file is not None:
-                self._attach(request, run)
-            elif request.archive is not None:
-                self._import(request, run)
-            elif request.offline:
-                self._extract_again(request, run)
-            else:
-                self._fetch(request, run)
-            written = self._write(run, everything=not request.partial)
-            self._finish_rows(run, request, written)
-            self._export()
-            rows = tuple(run.rows[url] for url in self._in_order(run.rows))
-            summary = self._summarise(rows, run, written, time.perf_counter() - clock)
-            reported = [row.url for row in rows if row.status in ("new", "changed")]
-            self._corpus.save_run(started, asdict(summary), [asdict(row) for row in rows], reported)
-            self._corpus.forget([row.url for row in rows if row.status == "removed"])
+            with self._corpus.held_open():
+                rows, summary = self._run(request, started, clock)
         return Report(rows, summary)
+
+    def _run(self, request: Request, started: str, clock: float) -> tuple[tuple[Row, ...], Summary]:
+        run = self._begin(request)
+        if request.file is not None:
+            self._attach(request, run)
+        elif request.archive is not None:
+            self._import(request, run)
+        elif request.offline:
+            self._extract_again(request, run)
+        else:
+            self._fetch(request, run)
+        written = self._write(run, everything=not request.partial)
+        self._finish_rows(run, request, written)
+        self._export()
+        rows = tuple(run.rows[url] for url in self._in_order(run.rows))
+        summary = self._summarise(rows, run, written, time.perf_counter() - clock)
+        reported = [row.url for row in rows if row.status in ("new", "changed")]
+        self._corpus.save_run(started, asdict(summary), [asdict(row) for row in rows], reported)
+        self._corpus.forget([row.url for row in rows if row.status == "removed"])
+        return rows, summary
 
     def _begin(self, request: Request) -> _Run:
         cache = EmbeddingCache(self._index.cache / "embeddings.sqlite")
