@@ -36,6 +36,7 @@ LEVELS = {
     "doctor": 7,
     "status": 7,
     "output": 7,
+    "batch": 8,
     "ui": 8,
     "evaluation": 8,
     "cli": 9,

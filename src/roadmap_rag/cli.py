@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from roadmap_rag import __version__
+from roadmap_rag.batch import Line, answer_lines, check_question
 from roadmap_rag.errors import GeneratorError, RoadmapRagError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from roadmap_rag.domain import Answer, Turn
+    from roadmap_rag.domain import Answer
     from roadmap_rag.ingest import Plan, Progress, Report
     from roadmap_rag.query_engine import RoadmapQueryEngine
     from roadmap_rag.wiring import App
 
-LONGEST_QUESTION = 10_000
 LONG_RUN = 20.0
 """Seconds of pauses between requests from which an ingest says beforehand how long it takes."""
 SOME_FAILED = 3
@@ -219,8 +219,8 @@ def _search(options: argparse.Namespace) -> int:
     if options.topic is not None:
         app.roadmap.topic(options.topic)
     if options.query == "-":
-        return _batch(app, lambda line: _search_line(app, options, line))
-    _check_question(options.query)
+        return answer_lines(app, lambda line: _search_line(app, options, line))
+    check_question(options.query)
     from roadmap_rag.output import print_hits, search_object
 
     retrieval = app.retriever.search(options.query, k=options.k, topic=options.topic)
@@ -228,7 +228,7 @@ def _search(options: argparse.Namespace) -> int:
     return 0
 
 
-def _search_line(app: App, options: argparse.Namespace, line: _Line) -> dict[str, Any]:
+def _search_line(app: App, options: argparse.Namespace, line: Line) -> dict[str, Any]:
     from roadmap_rag.output import search_object
 
     return search_object(app.retriever.search(line.question, k=options.k, topic=line.topic or options.topic, history=line.history))
@@ -236,14 +236,14 @@ def _search_line(app: App, options: argparse.Namespace, line: _Line) -> dict[str
 
 def _ask(options: argparse.Namespace) -> int:
     if options.question != "-":
-        _check_question(options.question)
+        check_question(options.question)
     app = _app()
     if options.topic is not None:
         app.roadmap.topic(options.topic)
     app.retriever.generation()  # a missing index is told before anything heavy is loaded
     engine = app.engine(model=options.model, quotes_only=options.no_model, strict=options.strict)
     if options.question == "-":
-        return _batch(app, lambda line: _ask_line(engine, options, line))
+        return answer_lines(app, lambda line: _ask_line(engine, options, line))
     from roadmap_rag.output import answer_object, print_answer, print_trace
 
     answer = _run_question(engine, options)
@@ -280,7 +280,7 @@ def _run_question(engine: RoadmapQueryEngine, options: argparse.Namespace) -> An
     raise AssertionError("a run ends with its answer")
 
 
-def _ask_line(engine: RoadmapQueryEngine, options: argparse.Namespace, line: _Line) -> dict[str, Any]:
+def _ask_line(engine: RoadmapQueryEngine, options: argparse.Namespace, line: Line) -> dict[str, Any]:
     from roadmap_rag.output import answer_object
 
     answer = engine.ask(line.question, topic=line.topic or options.topic, history=line.history)
@@ -481,68 +481,6 @@ def _chat(options: argparse.Namespace) -> None:
     launch(app, host=options.host, port=options.port, ingest=not options.no_ingest and os.environ.get("INGEST", "1") != "0")
 
 
-# --------------------------------------------------------------------------------------------------------------- standard input
-
-
-class _Line:
-    """One question of standard input."""
-
-    def __init__(self, text: str) -> None:
-
-        self.id: Any = None
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise UsageError(f"this line is no JSON ({error})") from error
-        if not isinstance(values, dict):
-            raise UsageError('this line is no JSON object like {"question": "…"}')
-        self.id = values.get("id")
-        self.values = values
-        self.question = ""
-        self.history: tuple[Turn, ...] = ()
-        self.topic: str | None = None
-
-    def check(self, app: App) -> None:
-        """Take the fields, or raise UsageError; after ``id`` is known, so that an error can be told apart."""
-        from roadmap_rag.domain import Turn
-
-        question = self.values.get("question")
-        if not isinstance(question, str):
-            raise UsageError('"question" is missing or no string')
-        _check_question(question)
-        self.question = question
-        history = self.values.get("history") or []
-        if not isinstance(history, list) or not all(_is_turn(turn) for turn in history):
-            raise UsageError('"history" must be a list of {"role": "user" or "assistant", "content": "…"}')
-        self.history = tuple(Turn(turn["role"], turn["content"]) for turn in history)
-        self.topic = self.values.get("topic")
-        if self.topic is not None:
-            app.roadmap.topic(str(self.topic))
-
-
-def _is_turn(turn: Any) -> bool:
-    return isinstance(turn, dict) and turn.get("role") in ("user", "assistant") and isinstance(turn.get("content"), str)
-
-
-def _batch(app: App, answer: Callable[[_Line], dict[str, Any]]) -> int:
-    """Answer JSON lines one by one, each printed as it is ready; an error stands in its line's place."""
-    app.retriever.generation()
-    failed = False
-    for number, text in enumerate(sys.stdin, start=1):
-        if not text.strip():
-            continue
-        line: _Line | None = None
-        try:
-            line = _Line(text)
-            line.check(app)
-            result = {"id": line.id, **answer(line)}
-        except RoadmapRagError as error:
-            failed = True
-            result = {"id": line.id if line else None, "line": number, "error": str(error)}
-        print(json.dumps(result, ensure_ascii=False), flush=True)
-    return 1 if failed else 0
-
-
 # ---------------------------------------------------------------------------------------------------------------------- helpers
 
 
@@ -550,13 +488,6 @@ def _app() -> App:
     from roadmap_rag.wiring import App, read_config
 
     return App(read_config())
-
-
-def _check_question(text: str) -> None:
-    if not text.strip():
-        raise UsageError("the question is empty; put it in quotes: roadmap-rag ask 'What is LoRA?'")
-    if len(text) > LONGEST_QUESTION:
-        raise UsageError(f"the question has {len(text)} characters; {LONGEST_QUESTION} are the most")
 
 
 def _check_source(app: App, url: str) -> None:
