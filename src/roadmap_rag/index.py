@@ -42,6 +42,7 @@ except ImportError:  # on Windows a folder in use cannot be removed anyway, whic
 FORMAT = 1
 """Layout of a generation: another number means that it has to be built anew."""
 
+_OUTLINE = "SELECT row, url, place, section, start, stop, vector FROM passages"
 REBUILD = "roadmap-rag ingest --offline"
 _CHROMA_BATCH = 2_000
 _MARKS = 500
@@ -117,6 +118,19 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """A passage without its text. ``vector`` is the digest of what was embedded."""
+
+    row: int
+    url: str
+    place: int
+    section: str
+    start: int
+    stop: int
+    vector: str
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What a write did. ``generation`` is None when nothing had to change."""
 
@@ -146,6 +160,7 @@ class Generation:
         self._client: Any = None
         self._collection: Any = None
         self._documents: dict[str, StoredDocument] | None = None
+        self._counts_words = False
 
     def close(self) -> None:
         with self._lock:
@@ -210,6 +225,37 @@ class Generation:
         with self._lock:
             rows = self._passages.execute(f"{query} ORDER BY score LIMIT ?", [*parameters, k]).fetchall()
         return [(int(row[0]), -float(row[1])) for row in rows]
+
+    def frequencies(self, words: Collection[str]) -> dict[str, int]:
+        """In how many passages each search term stands; terms that stand in none are left out."""
+        query = f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({','.join('?' * len(words))})"  # noqa: S608 -- only marks
+        with self._lock:
+            if not self._counts_words:
+                self._passages.execute("CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab (main, lexical, row)")
+                self._counts_words = True
+            return {row["term"]: row["doc"] for row in self._passages.execute(query, list(words))}
+
+    def outlines(self, rows: Collection[int]) -> dict[int, Outline]:
+        """Passages without their texts, by row."""
+        wanted = json.dumps([int(row) for row in rows])
+        with self._lock:
+            found = self._passages.execute(f"{_OUTLINE} WHERE row IN (SELECT value FROM json_each(?))", (wanted,)).fetchall()  # noqa: S608 -- a constant
+        return {row["row"]: Outline(*row) for row in found}
+
+    def outlines_at(self, places: Collection[tuple[str, int]]) -> list[Outline]:
+        """The passages at these places of these documents, as far as there are any."""
+        query = (
+            f"{_OUTLINE} JOIN json_each(?) wanted ON url = json_extract(wanted.value, '$[0]') "
+            "AND place = json_extract(wanted.value, '$[1]')"
+        )
+        with self._lock:
+            return [Outline(*row) for row in self._passages.execute(query, (json.dumps(list(places)),))]
+
+    def outlines_of(self, urls: Collection[str]) -> list[Outline]:
+        """The passages of these documents without their texts, in order."""
+        query = f"{_OUTLINE} WHERE url IN (SELECT value FROM json_each(?)) ORDER BY url, place"  # noqa: S608 -- a constant
+        with self._lock:
+            return [Outline(*row) for row in self._passages.execute(query, (json.dumps(list(urls)),))]
 
     def passages(self, rows: Collection[int]) -> dict[int, Passage]:
         """Passages with their texts, by row."""

@@ -1,0 +1,181 @@
+"""From candidates to scores: what is known about each candidate as numbers, and a linear model over them.
+
+The weights are fitted on the development half of the golden questions (``evaluation/fitting.py``) and stand in ``weights.json`` with the
+digest of those questions. There are two sets: one with the word vectors of late interaction, one for embedders that have none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roadmap_rag.encoders.words import Bytes, EncodedQuestion, best_similarities
+from roadmap_rag.index import Outline
+from roadmap_rag.retrieve.roadmap_names import Asked
+from roadmap_rag.text import STOP_WORDS, terms
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+RANK_CONSTANT = 60
+"""Of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009)."""
+FEATURES = (
+    "cosine",
+    "lexical",
+    "fused",
+    "heading",
+    "roadmap, asked for",
+    "roadmap, not asked for",
+    "document named",
+    "section asked for",
+    "states the answer",
+    "document's best cosine",
+    "document's best lexical",
+    "words",
+    "words by rarity",
+    "words of content",
+    "weakest words",
+    "document's best words",
+    "neighbour's words",
+)
+WORD_FEATURES = FEATURES[FEATURES.index("words") :]
+_QUIET = 0.15
+"""Weight of a word without a subject beside the 1 of any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What the index found for one question. ``frequencies`` counts the passages that hold each of the question's terms."""
+
+    outlines: Sequence[Outline]
+    dense: Sequence[tuple[int, float]]
+    lexical: Sequence[tuple[int, float]]
+    titles: Mapping[str, str]
+    frequencies: Mapping[str, int]
+    passages: int
+    words: Mapping[str, Bytes] | None
+    asked: Asked
+    stated: frozenset[int]
+    """Rows that hold a sentence by which the roadmap itself answers the question."""
+
+
+def fuse(*rankings: Sequence[tuple[int, float]]) -> dict[int, float]:
+    """Reciprocal rank fusion: the sum of 1 / (60 + rank) over the rankings, by row."""
+    fused: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, (row, _) in enumerate(ranking, start=1):
+            fused[row] = fused.get(row, 0.0) + 1 / (RANK_CONSTANT + rank)
+    return fused
+
+
+def rarity(term: str, frequencies: Mapping[str, int], passages: int) -> float:
+    """Inverse document frequency as BM25 has it; at least 0."""
+    count = frequencies.get(term, 0)
+    return float(np.log(1 + (passages - count + 0.5) / (count + 0.5))) if count else 0.0
+
+
+def measure(question: EncodedQuestion, asked_terms: Sequence[str], found: Candidates) -> Numbers:
+    """The features of every candidate, shape (candidates, features)."""
+    outlines = found.outlines
+    fused = fuse(found.dense, found.lexical)
+    cosines = dict(found.dense)
+    lexical = dict(found.lexical)
+    lowest = min(cosines.values(), default=0.0)
+    highest = max(lexical.values(), default=1.0) or 1.0
+    cosine = np.array([cosines.get(outline.row, lowest) for outline in outlines])
+    score = np.array([lexical.get(outline.row, 0.0) / highest for outline in outlines])
+    rarities = {term: rarity(term, found.frequencies, found.passages) for term in dict.fromkeys(asked_terms)}
+    total = sum(rarities.values()) or 1.0
+    heading = np.array(
+        [sum(rarities[term] for term in _heading_terms(found.titles[one.url], one.section) & rarities.keys()) / total for one in outlines]
+    )
+    roadmap = np.array([one.url.startswith("roadmap:") for one in outlines], dtype=np.float64)
+    about = found.asked.about
+    named = np.array([found.asked.documents.get(one.url, 0.0) for one in outlines])
+    section = roadmap * np.array([_section_asked(one.section, found.asked.sections) for one in outlines])
+    stated = np.array([one.row in found.stated for one in outlines], dtype=np.float64)
+    columns = [
+        cosine,
+        score,
+        np.array([fused.get(one.row, 0.0) * RANK_CONSTANT for one in outlines]),
+        heading,
+        roadmap * about,
+        roadmap * (1 - about),
+        named * about,
+        section * about,
+        stated,
+        _best_of_document(cosine, outlines),
+        _best_of_document(score, outlines),
+    ]
+    return np.stack([*columns, *_measure_words(question, found, rarities)], axis=1)
+
+
+def _measure_words(question: EncodedQuestion, found: Candidates, rarities: Mapping[str, float]) -> list[Numbers]:
+    outlines = found.outlines
+    if found.words is None or not len(question.word_vectors):
+        return [np.zeros(len(outlines)) for _ in WORD_FEATURES]
+    empty = np.zeros((0, question.word_vectors.shape[1]), dtype=np.int8)
+    best = best_similarities(question.word_vectors, [found.words.get(one.vector, empty) for one in outlines]).astype(np.float64)
+    rare = np.array([0.3 + max((rarities.get(term, 0.0) for term in terms(word)), default=0.0) for word in question.words])
+    content = np.array([_QUIET if word in STOP_WORDS else 1.0 for word in question.words])
+    by_rarity = best @ rare / rare.sum()
+    weakest = np.sort(best, axis=1)[:, : max(1, best.shape[1] // 4)].mean(axis=1)
+    return [
+        best.mean(axis=1),
+        by_rarity,
+        best @ content / content.sum(),
+        weakest,
+        _best_of_document(by_rarity, outlines),
+        _best_neighbour(by_rarity, outlines),
+    ]
+
+
+@lru_cache(maxsize=20_000)
+def _heading_terms(title: str, section: str) -> frozenset[str]:
+    return frozenset(terms(f"{title} {section}"))
+
+
+def _section_asked(section: str, asked: frozenset[str]) -> float:
+    last = section.rsplit(" > ", 1)[-1].lower()
+    return float(last in asked)
+
+
+def _best_of_document(values: Numbers, outlines: Sequence[Outline]) -> Numbers:
+    best: dict[str, float] = {}
+    for one, value in zip(outlines, values, strict=True):
+        best[one.url] = max(best.get(one.url, -1.0), float(value))
+    return np.array([best[one.url] for one in outlines])
+
+
+def _best_neighbour(values: Numbers, outlines: Sequence[Outline]) -> Numbers:
+    """The better of the passages before and after, as far as they are candidates; else the least of all."""
+    at = {(one.url, one.place): float(value) for one, value in zip(outlines, values, strict=True)}
+    least = float(values.min(initial=1.0))
+    return np.array([max(at.get((one.url, one.place + step), least) for step in (-1, 1)) for one in outlines])
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A linear model over the features, and the logistic that turns its score and others into a probability."""
+
+    linear: Numbers
+    relevance: Mapping[str, float]
+
+    def score(self, features: Numbers) -> Numbers:
+        scores: Numbers = features @ self.linear
+        return scores
+
+
+@cache
+def load_weights(*, words: bool) -> Weights:
+    stored = json.loads(Path(__file__).with_name("weights.json").read_text("utf-8"))["with words" if words else "without words"]
+    return Weights(np.array([stored["linear"].get(name, 0.0) for name in FEATURES]), stored["relevance"])
+
+
+def logistic(value: float) -> float:
+    return float(1 / (1 + np.exp(-value)))

@@ -1,0 +1,99 @@
+"""From ranking scores to probabilities: how likely a hit answers the question, and how likely any of them does.
+
+Both are logistic models fitted on the development questions. A passage may be about the right thing and still not answer: so besides the
+ranking score they look at whether the passages hold what the question names, its rare words, its names and its numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from roadmap_rag.domain import Hit
+from roadmap_rag.retrieve.joining import Span
+from roadmap_rag.retrieve.ranking import FEATURES, Weights, logistic, rarity
+from roadmap_rag.text import numbers, terms
+
+if TYPE_CHECKING:
+    from roadmap_rag.retrieve.retriever import Ranking
+
+_NAME = re.compile(r"(?<![.?!]\s)(?<!^)\b[A-Z][\w.+-]*|\b\w*\d\w*|\b[A-Z]{2,}\w*")
+_COPIED = ("words by rarity", "weakest words", "cosine", "states the answer", "document's best words")
+
+
+class Relevance:
+    """The relevance of the spans found for one question, its sides included."""
+
+    def __init__(self, rankings: Sequence[Ranking], weights: Weights, text_of: Callable[[str], str]) -> None:
+        self._rankings = rankings
+        self._weights = weights
+        self._text_of = text_of
+        whole = rankings[0]
+        found = whole.found
+        count = found.passages
+        self._rarities = {
+            term: rarity(term, found.frequencies, count) or float(np.log(2 * count + 2)) for term in dict.fromkeys(whole.terms)
+        }
+        self._names = [term for name in _NAME.findall(whole.question) for term in terms(name)]
+        self._numbers = numbers(whole.question)
+        self._seen: dict[tuple[str, int, int], dict[str, float]] = {}
+
+    @property
+    def floor(self) -> float:
+        return self._weights.relevance["floor"]
+
+    def of(self, span: Span) -> tuple[float, dict[str, float]]:
+        """The probability that the span answers the question, and what it was made of."""
+        features = self.features(span)
+        model = self._weights.relevance
+        return logistic(model["bias"] + sum(model.get(name, 0.0) * value for name, value in features.items())), features
+
+    def features(self, span: Span) -> dict[str, float]:
+        key = (span.url, span.start, span.stop)
+        if key not in self._seen:
+            self._seen[key] = self._measure(span)
+        return self._seen[key]
+
+    def _measure(self, span: Span) -> dict[str, float]:
+        best: dict[str, float] = {"ranking": -99.0}
+        for ranking in self._rankings:
+            for outline, score, row in zip(ranking.outlines, ranking.scores, ranking.features, strict=True):
+                if outline.row in span.rows and score > best["ranking"]:
+                    best = {"ranking": score} | {name: float(row[FEATURES.index(name)]) for name in _COPIED}
+        held = set(terms(f"{self._title(span)} {span.section} {self._text_of(span.url)[span.start : span.stop]}"))
+        best["terms held"] = self._share_of_terms(held)
+        best["names held"] = _share(self._names, held)
+        best["numbers held"] = _share(self._numbers, held)
+        return best
+
+    def _title(self, span: Span) -> str:
+        return next((ranking.found.titles[span.url] for ranking in self._rankings if span.url in ranking.found.titles), "")
+
+    def _share_of_terms(self, held: set[str]) -> float:
+        total = sum(self._rarities.values())
+        return sum(value for term, value in self._rarities.items() if term in held) / total if total else 0.0
+
+    def answerable(self, hits: Sequence[Hit]) -> float:
+        """The probability that the hits together answer the question."""
+        if not hits:
+            return 0.0
+        model: Mapping[str, float] = {
+            name.removeprefix("answerable: "): value for name, value in self._weights.relevance.items() if name.startswith("answerable: ")
+        }
+        features = question_features(hits)
+        return logistic(model.get("bias", 0.0) + sum(model.get(name, 0.0) * value for name, value in features.items()))
+
+
+def question_features(hits: Sequence[Hit]) -> dict[str, float]:
+    """What the five best hits together say about the question: the best of each of their features, and how far the first stands out."""
+    first = hits[:5]
+    features = {f"best {name}": max(hit.features[name] for hit in first) for name in first[0].features}
+    return features | {f"first {name}": value for name, value in first[0].features.items()}
+
+
+def _share(wanted: Sequence[str], held: set[str]) -> float:
+    """The share of what is asked for that is there; 1 when nothing is asked for."""
+    return sum(item in held for item in wanted) / len(wanted) if wanted else 1.0
