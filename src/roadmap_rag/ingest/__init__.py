@@ -132,7 +132,7 @@ class Ingestor:
         rows = tuple(run.rows[url] for url in self._in_order(run.rows))
         summary = self._summarise(rows, run, written, time.perf_counter() - clock)
         reported = [row.url for row in rows if row.status in ("new", "changed")]
-        self._corpus.save_run(started, asdict(summary), [asdict(row) for row in rows], reported)
+        self._corpus.save_run(started, asdict(summary), [row.as_dict() for row in rows], reported)
         self._corpus.forget([row.url for row in rows if row.status == "removed"])
         return rows, summary
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,9 @@ from roadmap_rag.index import Entry, StoredDocument
 from roadmap_rag.ingest.keeping import guess_type, in_utc
 from roadmap_rag.roadmap import Roadmap, documents
 
+_PROBES = 32
+"""Smallest values of a sketch by which candidates are found: two texts that are the same to three quarters share nearly all of them."""
+_LIKELY = 3
 _FIRST_LINK = 100_000
 """Positions of links come after those of the roadmap and the notes, and stay the same while a source before them fails."""
 
@@ -97,18 +100,14 @@ def find_copies(roadmap: Roadmap, states: Mapping[str, SourceState]) -> dict[str
         state = states.get(source.url)
         if state is None or state.document_id is None:
             continue
-        values = frozenset(state.sketch)
-        shared: dict[str, int] = defaultdict(int)
-        for value in values:
-            for owner in owners[value]:
-                shared[owner] += 1
-        likely = sorted(shared, key=lambda owner: -shared[owner])[:3]
-        original = next((owner for owner in likely if resemblance(kept[owner], values) >= NEAR_DUPLICATE), None)
+        values, probes = frozenset(state.sketch), sorted(state.sketch)[:_PROBES]
+        shared = Counter(owner for value in probes for owner in owners.get(value, ()))
+        original = next((owner for owner, _ in shared.most_common(_LIKELY) if resemblance(kept[owner], values) >= NEAR_DUPLICATE), None)
         if original is not None:
             copies[source.url] = original
             continue
         kept[source.url] = values
-        for value in values:
+        for value in probes:
             owners[value].append(source.url)
     return copies
 

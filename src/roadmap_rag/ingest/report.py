@@ -74,6 +74,9 @@ class Row:
     topics: tuple[str, ...] = ()
     since: str | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -96,7 +99,7 @@ class Report:
     summary: Summary
 
     def as_dict(self) -> dict[str, Any]:
-        return {"sources": [asdict(row) for row in self.rows], "summary": asdict(self.summary)}
+        return {"sources": [row.as_dict() for row in self.rows], "summary": asdict(self.summary)}
 
 
 def describe_change(old: str, new: str) -> str:
