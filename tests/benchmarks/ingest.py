@@ -306,7 +306,7 @@ def main() -> None:
         serve_hosts()
     if options.ingest is not None:
         return ingest_many(*options.ingest)
-    rounds, texts, pages = (1, 64, 40) if options.quick else (3, 256, 200)
+    rounds, texts, pages = (1, 96, 40) if options.quick else (3, 256, 200)
     parts = {
         "embedding": lambda: measure_embedding(rounds, texts),
         "refresh": lambda: measure_refresh(rounds, pages, options.latency),
