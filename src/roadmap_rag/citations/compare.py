@@ -17,16 +17,13 @@ FEATURES = (
     "cosine",
     "coverage",
     "passage_coverage",
-    "uncovered",
     "reverse",
     "pairs",
     "numbers_missing",
     "names_missing",
     "negation",
-    "opposites",
     "strong_words",
     "order",
-    "length",
 )
 
 _NUMBER = re.compile(
@@ -60,23 +57,24 @@ _NUMBER_WORDS = {
 _NEGATIONS = frozenset(
     "not no never none nor without cannot neither nothing hardly rarely nobody n't unlike lack lacks lacking fails".split()
 )
+_TURNS = frozenset("but however although though while whereas because since if when and".split())
 _STRONG = frozenset(
     "only all every always never none exactly must any entirely completely fully solely exclusively first best worst largest smallest most least no nothing guarantee guarantees".split()
 )
 _OPPOSITES = """
 increase:decrease,reduce,lower,shrink,drop,decline increases:decreases raise:lower,reduce rise:fall,drop grow:shrink more:less,fewer higher:lower high:low greater:smaller,less larger:smaller
-large:small big:small,little longer:shorter long:short faster:slower fast:slow quick:slow speed:slow before:after earlier:later first:last,second early:late better:worse best:worst improve:worsen,hurt,harm,degrade
+large:small big:small,little longer:shorter long:short faster:slower fast:slow speed:slow before:after earlier:later early:late better:worse best:worst improve:worsen,hurt,harm,degrade
 easier:harder,difficult easy:hard,difficult simple:complex,complicated cheap:expensive,costly cheaper:costlier,expensive strong:weak stronger:weaker always:never,sometimes all:none,some,few include:exclude
-with:without enable:disable,prevent allow:forbid,prevent,prohibit open:closed,close public:private encoder:decoder encode:decode input:output train:inference,test supervised:unsupervised,self-supervised
-positive:negative maximum:minimum maximize:minimize maximise:minimise upper:lower above:below add:remove,subtract on:off same:different similar:different identical:different static:dynamic
-frozen:trainable,trained,updated freeze:train,update unfreeze:freeze fixed:variable,changing,learned required:optional need:optional must:optional,need able:unable possible:impossible sparse:dense local:global,remote
-forward:backward left:right start:end begin:end success:failure succeed:fail accept:reject win:lose outperform:underperform agree:disagree stable:unstable known:unknown true:false correct:wrong,incorrect
-safe:unsafe,dangerous single:multiple,several one:many,several few:many rarely:often seldom:often deterministic:random,stochastic parallel:sequential,serial sync:async synchronous:asynchronous online:offline
-linear:nonlinear,non-linear shallow:deep narrow:wide broad:narrow automatic:manual automatically:manually manually:automatically explicit:implicit explicitly:implicitly direct:indirect directly:indirectly
-inside:outside within:outside internal:external former:latter preserve:destroy,lose,discard keep:drop,discard,remove retain:lose,discard advantage:disadvantage,drawback benefit:drawback,harm strength:weakness
-convex:concave lossless:lossy discrete:continuous unidirectional:bidirectional causal:bidirectional,acyclic horizontal:vertical row:column syntactic:semantic lexical:semantic numerator:denominator
-precision:recall bias:variance overfit:underfit overfitting:underfitting expert:beginner novice:expert absolute:relative query:document,passage key:value client:server sender:receiver teacher:student
-parent:child ancestor:descendant import:export upload:download read:write buy:sell push:pull ascending:descending compress:expand,decompress merge:split combine:separate,split separate:joint,combined,shared
+with:without enable:disable,prevent allow:forbid,prevent,prohibit public:private encoder:decoder input:output supervised:unsupervised,self-supervised
+positive:negative maximum:minimum maximize:minimize maximise:minimise upper:lower above:below add:remove,subtract same:different similar:different identical:different static:dynamic
+frozen:trainable,trained,updated freeze:train,update unfreeze:freeze fixed:variable,changing,learned required:optional able:unable possible:impossible sparse:dense local:global,remote
+forward:backward success:failure succeed:fail accept:reject win:lose outperform:underperform agree:disagree stable:unstable known:unknown true:false correct:wrong,incorrect
+safe:unsafe,dangerous rarely:often seldom:often deterministic:random,stochastic parallel:sequential,serial sync:async synchronous:asynchronous online:offline
+linear:nonlinear,non-linear shallow:deep narrow:wide broad:narrow automatically:manually manually:automatically explicit:implicit explicitly:implicitly direct:indirect directly:indirectly
+inside:outside internal:external former:latter preserve:destroy,lose,discard keep:drop,discard,remove retain:lose,discard advantage:disadvantage,drawback benefit:drawback,harm strength:weakness
+convex:concave lossless:lossy discrete:continuous unidirectional:bidirectional causal:bidirectional,acyclic horizontal:vertical syntactic:semantic lexical:semantic numerator:denominator
+precision:recall overfit:underfit overfitting:underfitting expert:beginner novice:expert absolute:relative
+parent:child upload:download push:pull ascending:descending compress:expand,decompress merge:split
 independent:dependent depend:independent necessary:unnecessary useful:useless sufficient:insufficient enough:insufficient efficient:inefficient reliable:unreliable expected:unexpected likely:unlikely
 """.split()
 
@@ -190,8 +188,8 @@ def _covered(word: str, others: frozenset[str]) -> bool:
     return any(other.startswith(word[: max(5, len(word) - 3)]) and abs(len(other) - len(word)) <= 5 for other in others if len(other) >= 5)
 
 
-def compare(claim: str, stretch: str, passage: str, context: str, cosine: float) -> dict[str, float]:
-    """Features of a claim beside one stretch of ``passage``; ``context`` is the passage with its title and section."""
+def compare(claim: str, stretch: str, context: str, cosine: float) -> dict[str, float]:
+    """Features of a claim beside a stretch; ``context`` is its passage with title and section."""
     said, seen = read(claim), read(stretch)
     near, far = frozenset(seen.stems), frozenset(stems(context))
     weights = {word: 1.0 + 0.5 * (word in said.names or any(char.isdigit() for char in word)) for word in said.content}
@@ -204,16 +202,16 @@ def compare(claim: str, stretch: str, passage: str, context: str, cosine: float)
         "cosine": cosine,
         "coverage": 1 - sum(weights[word] for word in missing) / total,
         "passage_coverage": 1 - sum(weights[word] for word in far_missing) / total,
-        "uncovered": min(len(far_missing), 6) / 6,
         "reverse": reverse,
         "pairs": _shared_pairs(said.content, seen.content),
         "numbers_missing": float(min(len(numbers_missing(claim, context)), 2)),
+        "numbers_far": float(min(len(numbers_missing(claim, stretch)), 2)),
+        "names_far": min(len(names_missing(said.names, context_words(stretch))), 4) / 4,
         "names_missing": float(min(len(names_missing(said.names, context_words(context))), 2)),
-        "negation": float((said.negations % 2) != (seen.negations % 2)),
-        "opposites": float(min(len(opposed(said.stems, near)), 2)),
+        "negation": float(min(negation_clashes(said, seen), 2)),
+        "opposites": float(min(len(opposed(said.stems, seen.stems)), 2)),
         "strong_words": float(min(len(said.strong - frozenset(words(stretch))), 2)),
         "order": _order(said.content, seen.content),
-        "length": min(len(said.content), 30) / 30,
     }
 
 
@@ -221,14 +219,56 @@ def numbers_missing(claim: str, context: str) -> tuple[float, ...]:
     """Numbers of the claim that the context does not state, in any way of writing them."""
     stated = loose_numbers(context)
     wanted = set(read(claim).numbers)
-    wanted |= {value for word in words(claim) for piece in (word,) if (value := _NUMBER_WORDS.get(piece)) is not None and value > 2}
+    wanted |= {value for word in words(claim) if (value := _NUMBER_WORDS.get(word)) is not None and value > 2}
     return tuple(sorted(value for value in wanted if not any(abs(value - other) <= 1e-9 * max(1.0, abs(value)) for other in stated)))
 
 
-def opposed(said: tuple[str, ...], near: frozenset[str]) -> tuple[str, ...]:
-    """Words of the claim whose opposite stands in the evidence while they themselves do not."""
+def _around(tokens: tuple[str, ...], at: int, reach: int) -> frozenset[str]:
+    """Content words near a place."""
+    stop = _stop_stems()
+    return frozenset(word for word in tokens[max(0, at - reach) : at + reach + 1] if word not in stop) - {tokens[at]}
+
+
+def opposed(said: tuple[str, ...], seen: tuple[str, ...]) -> tuple[str, ...]:
+    """Words of the claim whose opposite stands in the evidence among the same words, while they themselves do not."""
+    table, near, found = _opposite_table(), frozenset(seen), []
+    for at, word in enumerate(said):
+        others = table.get(word)
+        if not others or word in near:
+            continue
+        around = _around(said, at, 5)
+        if any(seen[place] in others and around & _around(seen, place, 5) for place in range(len(seen)) if seen[place] in others):
+            found.append(word)
+    return tuple(dict.fromkeys(found))
+
+
+def _negated(tokens: tuple[str, ...]) -> dict[str, bool]:
+    """For each content stem: whether every mention of it stands shortly behind a negation."""
+    stop = _stop_stems()
+    state: dict[str, bool] = {}
+    left = 0
+    for token in tokens:
+        if token in _NEGATIONS or token.endswith(("n't", "n’t")):
+            left = 3
+            continue
+        if token in _TURNS:
+            left = 0
+        if token in stop:
+            continue
+        state[token] = state.get(token, True) and left > 0
+        left -= 1
+    return state
+
+
+def negation_clashes(said: Reading, seen: Reading) -> int:
+    """Words that one side negates and the other, which has no negation at all, says plainly. "Not the same" is "different"."""
+    if bool(said.negations) == bool(seen.negations):
+        return 0
     table = _opposite_table()
-    return tuple(dict.fromkeys(word for word in said if word not in near and table.get(word, frozenset()) & near))
+    if any(table.get(word, frozenset()) & frozenset(seen.stems) for word in said.stems):
+        return 0
+    mine, theirs = _negated(said.stems), _negated(seen.stems)
+    return sum(mine[word] != theirs[word] for word in mine if word in theirs)
 
 
 @functools.cache

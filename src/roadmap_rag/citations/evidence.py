@@ -23,21 +23,21 @@ _VECTORS_KEPT = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """``text == passage[start:end]``, one or two sentences."""
+    """``text == passage[start:end]``, one or two sentences; ``parts`` are these."""
 
     start: int
     end: int
     text: str
-    sentences: int
+    parts: tuple[str, ...]
 
 
 @functools.lru_cache(maxsize=256)
 def stretches(passage: str) -> tuple[Stretch, ...]:
     """Every sentence of a passage, then every two that stand next to each other, none longer than a quote may be."""
     spans = [piece for start, end in sentence_spans(passage) for piece in _cut(passage, start, end)]
-    single = [Stretch(start, end, passage[start:end], 1) for start, end in spans]
+    single = [Stretch(start, end, passage[start:end], (passage[start:end],)) for start, end in spans]
     pairs = [
-        Stretch(first.start, second.end, passage[first.start : second.end], 2)
+        Stretch(first.start, second.end, passage[first.start : second.end], (first.text, second.text))
         for first, second in zip(single, single[1:], strict=False)
         if second.end - first.start <= MAX_QUOTE
     ]

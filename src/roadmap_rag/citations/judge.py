@@ -11,17 +11,17 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 
 from roadmap_rag.domain import Verdict
+
+CONSTANTS = Path(__file__).with_name("constants.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """A logistic regression over standardised features, and the probability from which a claim counts as supported."""
+    """A logistic regression over the features, and the probability from which a claim counts as supported."""
 
-    mean: Mapping[str, float]
-    scale: Mapping[str, float]
     weight: Mapping[str, float]
     bias: float
     threshold: float
@@ -31,24 +31,22 @@ class Constants:
 
 @functools.cache
 def constants() -> Constants:
-    text = resources.files("roadmap_rag.citations").joinpath("constants.json").read_text("utf-8")
-    values = json.loads(text)
-    return Constants(**{name: values[name] for name in Constants.__slots__})
+    values = json.loads(CONSTANTS.read_text("utf-8"))
+    return Constants(values["weight"], values["bias"], values["threshold"], values["same_subject"])
 
 
 def probability(features: Mapping[str, float], known: Constants) -> float:
     """That the stretch supports the claim, 0 to 1."""
-    score = known.bias + sum(weight * (features[name] - known.mean[name]) / known.scale[name] for name, weight in known.weight.items())
+    score = known.bias + sum(weight * features[name] for name, weight in known.weight.items())
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
 
 
 def judge(features: Mapping[str, float], known: Constants) -> tuple[Verdict, float]:
     """The verdict and the probability of support."""
     chance = probability(features, known)
-    differs = features["numbers_missing"] or features["names_missing"]
-    if chance >= known.threshold and not differs:
+    changed = bool(features["numbers_missing"] or features["negation"] or features["opposites"])
+    if chance >= known.threshold and not changed:
         return "supported", chance
-    changed = features["numbers_missing"] or features["negation"] or features["opposites"] or features["names_missing"]
-    if changed and features["cosine"] >= known.same_subject and features["coverage"] >= 0.6:
+    if (changed or features["names_missing"]) and features["cosine"] >= known.same_subject and features["coverage"] >= 0.5:
         return "contradicted", chance
     return "unsupported", chance

@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from roadmap_rag.citations.compare import compare, read, stems
-from roadmap_rag.citations.evidence import Encode, Stretch, VectorMemory, stretches
+import numpy as np
+
+from roadmap_rag.citations.compare import compare, read
+from roadmap_rag.citations.evidence import Encode, Stretch, VectorMemory, stems, stretches
 from roadmap_rag.citations.judge import constants, judge
 from roadmap_rag.citations.labels import Part, read_draft
 from roadmap_rag.citations.render import Checked, Evidence, Verified, render
 from roadmap_rag.domain import Hit, Verdict
 
-_SHORTLIST = 12
+_SHORTLIST = 8
 """Stretches per claim that are compared by vectors; those that share the most words with it."""
 _LABEL_BONUS = 0.03
 """What a passage gains when the draft itself names it: it decides between places that say the same."""
@@ -27,6 +29,16 @@ class Judgement:
     chance: float
     place: Evidence | None
     features: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """The nearest stretch to a claim: passage ``number`` counts from 0."""
+
+    number: int
+    stretch: Stretch
+    features: dict[str, float]
+    nearness: float
 
 
 def verify(draft: str, passages: Sequence[Hit], encode: Encode, *, strict: bool = False, partial: bool = False) -> Verified:
@@ -76,44 +88,60 @@ def verify(draft: str, passages: Sequence[Hit], encode: Encode, *, strict: bool 
 
 def judge_claims(claims: Sequence[tuple[str, Sequence[int]]], passages: Sequence[Hit], encode: Encode) -> list[Judgement]:
     """A judgement per (claim, labels named for it), each against all passages."""
-    shortlists = [_shortlist(text, passages) for text, _ in claims]
-    texts = list(dict.fromkeys([text for text, _ in claims] + [stretch.text for shortlist in shortlists for _, stretch in shortlist]))
-    vectors = dict(zip(texts, _vectors.vectors(encode, texts), strict=True)) if texts else {}
     known = constants()
     found: list[Judgement] = []
-    for (text, labels), shortlist in zip(claims, shortlists, strict=True):
-        options = []
-        for number, stretch in shortlist:
-            hit = passages[number]
-            cosine = float(vectors[text] @ vectors[stretch.text])
-            features = compare(text, stretch.text, hit.text, f"{hit.title}\n{hit.section}\n{hit.text}", cosine)
-            verdict, chance = judge(features, known)
-            rank = alignment(features, stretch) + _LABEL_BONUS * (number + 1 in labels)
-            options.append((verdict == "supported", rank, chance, number, stretch, verdict, features))
-        found.append(_best(options, passages))
+    for alignment in align(claims, passages, encode):
+        if alignment is None:
+            found.append(Judgement("unsupported", 0.0, None, {}))
+            continue
+        verdict, chance = judge(alignment.features, known)
+        hit, stretch = passages[alignment.number], alignment.stretch
+        place = Evidence(hit.url, hit.start + stretch.start, hit.start + stretch.end, hit)
+        found.append(Judgement(verdict, chance, place, alignment.features))
     return found
 
 
-def alignment(features: Mapping[str, float], stretch: Stretch) -> float:
-    """How well a stretch matches a claim; between equals the shorter one wins."""
-    return features["cosine"] + 0.8 * features["coverage"] + 0.1 * features["reverse"] - 0.02 * stretch.sentences
+def align(claims: Sequence[tuple[str, Sequence[int]]], passages: Sequence[Hit], encode: Encode) -> list[Alignment | None]:
+    """For each (claim, labels named for it) the stretch of all passages that comes nearest to it; None without passages.
+
+    Only sentences are embedded; two that stand together have the mean of their vectors.
+    """
+    shortlists = [_shortlist(text, passages) for text, _ in claims]
+    singles = [stretch for shortlist in shortlists for _, stretch in shortlist]
+    texts = list(dict.fromkeys([*(text for text, _ in claims), *(part for stretch in singles for part in stretch.parts)]))
+    vectors = dict(zip(texts, _vectors.vectors(encode, texts), strict=True)) if texts else {}
+    return [_nearest(text, labels, shortlist, passages, vectors) for (text, labels), shortlist in zip(claims, shortlists, strict=True)]
 
 
-def _best(options: Sequence[tuple[bool, float, float, int, Stretch, Verdict, dict[str, float]]], passages: Sequence[Hit]) -> Judgement:
-    if not options:
-        return Judgement("unsupported", 0.0, None, {})
-    _, _, chance, number, stretch, verdict, features = max(options, key=lambda option: (option[0], option[1], -option[3]))
-    hit = passages[number]
-    return Judgement(verdict, chance, Evidence(hit.url, hit.start + stretch.start, hit.start + stretch.end, hit), features)
+def _nearest(
+    claim: str,
+    labels: Sequence[int],
+    shortlist: Sequence[tuple[int, Stretch]],
+    passages: Sequence[Hit],
+    vectors: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]],
+) -> Alignment | None:
+    best: Alignment | None = None
+    for number, stretch in shortlist:
+        hit = passages[number]
+        mean = np.sum([vectors[part] for part in stretch.parts], axis=0)
+        cosine = float(vectors[claim] @ mean / (np.linalg.norm(mean) or 1.0))
+        features = compare(claim, stretch.text, f"{hit.title}\n{hit.section}\n{hit.text}", cosine)
+        apart = 0.25 * features["numbers_far"] + 0.2 * features["names_far"] + 0.02 * len(stretch.parts)
+        named = _LABEL_BONUS * (number + 1 in labels)
+        nearness = cosine + 0.8 * features["coverage"] + 0.1 * features["reverse"] - apart + named
+        if best is None or nearness > best.nearness:
+            best = Alignment(number, stretch, features, nearness)
+    return best
 
 
 def _shortlist(claim: str, passages: Sequence[Hit]) -> list[tuple[int, Stretch]]:
+    """The stretches that share the most words with a claim, as (number of the passage, stretch)."""
     said = frozenset(read(claim).content)
     scored = []
     for number, hit in enumerate(passages):
         for stretch in stretches(hit.text):
             shared = len(said.intersection(stems(stretch.text)))
-            scored.append((shared - 0.2 * stretch.sentences, -number, -stretch.start, number, stretch))
+            scored.append((shared - 0.3 * len(stretch.parts), -number, -stretch.start, number, stretch))
     scored.sort(key=lambda each: each[:3], reverse=True)
     return [(number, stretch) for *_, number, stretch in scored[:_SHORTLIST]]
 
