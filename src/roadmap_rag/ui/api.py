@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import gradio as gr
@@ -36,10 +37,10 @@ def add_endpoints(app: App, chat: Chat) -> None:
                 raise UsageError("k must be at least 1")
             return search_object(app.retriever.search(query, k=k, topic=topic or None))
 
-    def topics(name: str = "") -> dict[str, Any]:
-        """The roadmap, or one topic or path of it."""
+    def topics(name: str = "") -> str:
+        """The roadmap, or one topic or path of it, as JSON text: clients take an object with a field "path" for a file."""
         with told():
-            return as_dict(app.roadmap, name or None)
+            return json.dumps(as_dict(app.roadmap, name or None), ensure_ascii=False)
 
     def status() -> dict[str, Any]:
         """What is ingested, per topic and per source."""

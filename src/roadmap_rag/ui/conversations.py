@@ -38,7 +38,7 @@ class Conversations:
 
     def wire(self, conversation: gr.State, outgoing: gr.Component, quiet: Mapping[str, Any]) -> None:
         """``outgoing`` takes a file for the browser to save. Deleting and opening are the page's, because they change the chat."""
-        self.search.input(self.listed, [self.search, conversation], self.list, **quiet, trigger_mode="always_last")
+        self.search.change(self.listed, [self.search, conversation], self.list, **quiet, trigger_mode="always_last")
         self.title.submit(self._rename, [conversation, self.title, self.search], self.list, **quiet)
         exported = self.export.click(self._export, conversation, outgoing, **quiet)
         exported.then(None, outgoing, None, js="(file) => window.saveFile(file)", **quiet)
