@@ -7,19 +7,28 @@ what is stored is fitted on the whole half. The calibrations are logistic regres
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from roadmap_rag.evaluation.golden import Question
+from roadmap_rag.evaluation.golden import Question, questions_digest
 from roadmap_rag.retrieve import Retriever
 from roadmap_rag.retrieve.question import make_standalone
-from roadmap_rag.retrieve.ranking import FEATURES
+from roadmap_rag.retrieve.ranking import FEATURES, WEIGHTS, WORD_FEATURES, Logistic, load_weights
+from roadmap_rag.retrieve.relevance import question_features
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
+HIT_FEATURES = ("ranking", "words by rarity", "weakest words", "cosine", "states the answer", "terms held", "names held")
+QUESTION_FEATURES = ("best ranking", "best cosine")
+"""More of them tell near misses no better on questions that were not fitted: see the table in docs/retrieval.md."""
+LOST_HITS = 0.01
+FALSE_REFUSALS = 0.03
+"""Shares of the right hits, and of the answerable questions, that the floors give up."""
+LOGISTIC_RIDGE = 0.01
 RIDGE = 0.05
 """Of the ranking: halving and doubling it changes no metric of the development half by more than .01."""
 _STEPS = 600
@@ -81,23 +90,64 @@ def fit_ranking(examples: Sequence[Example], *, without: Sequence[str] = ()) -> 
     return {name: round(float(weight), 4) for name, weight in zip(FEATURES, fitted, strict=True) if weight}
 
 
-def fit_logistic(
-    rows: Sequence[dict[str, float]], labels: Sequence[bool], names: Sequence[str], *, ridge: float = 0.01
-) -> dict[str, float]:
-    """Weights by name, ``bias`` included, for the probability of the label."""
+def fit_logistic(rows: Sequence[Mapping[str, float]], labels: Sequence[bool], names: Sequence[str]) -> Logistic:
+    """The probability of the label from the named features; its floor is 0."""
     features = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
     centre, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
     scaled = np.concatenate([(features - centre) / spread, np.ones((len(rows), 1))], axis=1)
     target = np.array(labels, dtype=np.float64)
-    penalty = np.array([ridge] * len(names) + [0.0])
+    penalty = np.array([LOGISTIC_RIDGE] * len(names) + [0.0])
 
     def slope(weights: Numbers) -> Numbers:
-        return scaled.T @ (1 / (1 + np.exp(-scaled @ weights)) - target) / len(target) + 2 * penalty * weights
+        total: Numbers = scaled.T @ (1 / (1 + np.exp(-scaled @ weights)) - target) / len(target) + 2 * penalty * weights
+        return total
 
     fitted = _descend(slope, len(names) + 1)
     weights = fitted[:-1] / spread
-    named = {name: round(float(weight), 4) for name, weight in zip(names, weights, strict=True)}
-    return named | {"bias": round(float(fitted[-1] - weights @ centre), 4)}
+    bias = float(fitted[-1] - weights @ centre)
+    return Logistic({name: round(float(weight), 4) for name, weight in zip(names, weights, strict=True)}, round(bias, 4), 0.0)
+
+
+def fit_relevance(retriever: Retriever, questions: Sequence[Question]) -> tuple[Logistic, Logistic]:
+    """The calibrations of a hit and of a question, with their floors, on what the retriever finds now."""
+    documents = retriever.generation().documents()
+    spans: list[Mapping[str, float]] = []
+    right: list[bool] = []
+    asked: list[Mapping[str, float]] = []
+    for question in questions:
+        hits = retriever.search(question.question, history=question.history).hits
+        asked.append(question_features([hit.features for hit in hits]))
+        for hit in hits:
+            spans.append(hit.features)
+            urls = (hit.url, *documents[hit.url].also)
+            right.append(any(one.on(urls) and one.within(hit.text) for one in question.evidence))
+    relevance = fit_logistic(spans, right, HIT_FEATURES)
+    answerable = fit_logistic(asked, [question.answerable for question in questions], QUESTION_FEATURES)
+    lost = [relevance.probability(features) for features, good in zip(spans, right, strict=True) if good]
+    refused = [answerable.probability(features) for features, one in zip(asked, questions, strict=True) if one.answerable]
+    return (
+        replace(relevance, floor=round(float(np.quantile(lost, LOST_HITS)), 4)),
+        replace(answerable, floor=round(float(np.quantile(refused, FALSE_REFUSALS)), 4)),
+    )
+
+
+def fit(retrievers: Mapping[str, Retriever], questions: Sequence[Question]) -> None:
+    """Fit each set of weights with its retriever on the development half, and store them with the digest of the questions."""
+    development = [question for question in questions if question.half == "dev"]
+    answerable = [question for question in development if question.answerable]
+    stored: dict[str, Any] = json.loads(WEIGHTS.read_text("utf-8")) | {"questions": questions_digest(development)}
+    for name, retriever in retrievers.items():
+        without = WORD_FEATURES if name == "without words" else ()
+        stored[name]["linear"] = fit_ranking(collect(retriever, answerable), without=without)
+        write_weights(stored)
+        relevance, calibration = fit_relevance(retriever, development)
+        stored[name] |= {"relevance": asdict(relevance), "answerable": asdict(calibration)}
+        write_weights(stored)
+
+
+def write_weights(stored: Mapping[str, Any]) -> None:
+    WEIGHTS.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+    load_weights.cache_clear()
 
 
 def _descend(slope: Callable[[Numbers], Numbers], size: int) -> Numbers:

@@ -24,6 +24,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 RANK_CONSTANT = 60
 """Of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009)."""
+WEIGHTS = Path(__file__).with_name("weights.json")
 FEATURES = (
     "cosine",
     "lexical",
@@ -160,11 +161,25 @@ def _best_neighbour(values: Numbers, outlines: Sequence[Outline]) -> Numbers:
 
 
 @dataclass(frozen=True, slots=True)
+class Logistic:
+    """A probability from features; what lies below ``floor`` is refused."""
+
+    weights: Mapping[str, float]
+    bias: float
+    floor: float
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        value = self.bias + sum(weight * features[name] for name, weight in self.weights.items())
+        return float(1 / (1 + np.exp(-value)))
+
+
+@dataclass(frozen=True, slots=True)
 class Weights:
-    """A linear model over the features, and the logistic that turns its score and others into a probability."""
+    """The linear model that ranks, and the two that turn what is known into probabilities: of a hit, and of a question."""
 
     linear: Numbers
-    relevance: Mapping[str, float]
+    relevance: Logistic
+    answerable: Logistic
 
     def score(self, features: Numbers) -> Numbers:
         scores: Numbers = features @ self.linear
@@ -173,9 +188,6 @@ class Weights:
 
 @cache
 def load_weights(*, words: bool) -> Weights:
-    stored = json.loads(Path(__file__).with_name("weights.json").read_text("utf-8"))["with words" if words else "without words"]
-    return Weights(np.array([stored["linear"].get(name, 0.0) for name in FEATURES]), stored["relevance"])
-
-
-def logistic(value: float) -> float:
-    return float(1 / (1 + np.exp(-value)))
+    stored = json.loads(WEIGHTS.read_text("utf-8"))["with words" if words else "without words"]
+    linear = np.array([stored["linear"].get(name, 0.0) for name in FEATURES])
+    return Weights(linear, Logistic(**stored["relevance"]), Logistic(**stored["answerable"]))

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roadmap_rag.domain import Hit
 from roadmap_rag.retrieve.joining import Span
-from roadmap_rag.retrieve.ranking import FEATURES, Weights, logistic, rarity
+from roadmap_rag.retrieve.ranking import FEATURES, Weights, rarity
 from roadmap_rag.text import numbers, terms
 
 if TYPE_CHECKING:
@@ -41,15 +40,9 @@ class Relevance:
         self._numbers = numbers(whole.question)
         self._seen: dict[tuple[str, int, int], dict[str, float]] = {}
 
-    @property
-    def floor(self) -> float:
-        return self._weights.relevance["floor"]
-
-    def of(self, span: Span) -> tuple[float, dict[str, float]]:
-        """The probability that the span answers the question, and what it was made of."""
-        features = self.features(span)
-        model = self._weights.relevance
-        return logistic(model["bias"] + sum(model.get(name, 0.0) * value for name, value in features.items())), features
+    def of(self, span: Span) -> float:
+        """The probability that the span answers the question."""
+        return self._weights.relevance.probability(self.features(span))
 
     def features(self, span: Span) -> dict[str, float]:
         key = (span.url, span.start, span.stop)
@@ -76,22 +69,18 @@ class Relevance:
         total = sum(self._rarities.values())
         return sum(value for term, value in self._rarities.items() if term in held) / total if total else 0.0
 
-    def answerable(self, hits: Sequence[Hit]) -> float:
-        """The probability that the hits together answer the question."""
-        if not hits:
-            return 0.0
-        model: Mapping[str, float] = {
-            name.removeprefix("answerable: "): value for name, value in self._weights.relevance.items() if name.startswith("answerable: ")
-        }
-        features = question_features(hits)
-        return logistic(model.get("bias", 0.0) + sum(model.get(name, 0.0) * value for name, value in features.items()))
+    def answerable(self, spans: Sequence[Span]) -> float:
+        """The probability that the best of the spans answer the question."""
+        return self._weights.answerable.probability(question_features([self.features(span) for span in spans])) if spans else 0.0
+
+    def below_floor(self, span: Span, answerable: float) -> bool:
+        """Whether the span is no use for an answer: it hardly can hold one, or nothing that was found seems to."""
+        return self.of(span) < self._weights.relevance.floor or answerable < self._weights.answerable.floor
 
 
-def question_features(hits: Sequence[Hit]) -> dict[str, float]:
-    """What the five best hits together say about the question: the best of each of their features, and how far the first stands out."""
-    first = hits[:5]
-    features = {f"best {name}": max(hit.features[name] for hit in first) for name in first[0].features}
-    return features | {f"first {name}": value for name, value in first[0].features.items()}
+def question_features(spans: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The best value of each feature among the five best spans."""
+    return {f"best {name}": max(features[name] for features in spans[:5]) for name in spans[0]}
 
 
 def _share(wanted: Sequence[str], held: set[str]) -> float:

@@ -133,8 +133,9 @@ class Retriever:
         rankings = [self.rank(one, k=k, topic=topic, generation=generation) for one in (standalone, *sides(standalone))]
         spans = _spans(rankings, k)
         relevance = Relevance(rankings, load_weights(words=rankings[0].found.words is not None), lambda url: generation.text(url) or "")
-        hits = [self._hit(rank, span, relevance, generation) for rank, span in enumerate(spans, start=1)]
-        return Retrieval(question, standalone, tuple(hits), time.perf_counter() - started, tuple(notes), relevance.answerable(hits))
+        answerable = relevance.answerable(spans)
+        hits = tuple(self._hit(rank, span, relevance, answerable, generation) for rank, span in enumerate(spans, start=1))
+        return Retrieval(question, standalone, hits, time.perf_counter() - started, tuple(notes), answerable)
 
     def rank(self, question: str, *, k: int = 8, topic: str | None = None, generation: Generation | None = None) -> Ranking:
         """The candidates for one question that stands alone, best first."""
@@ -233,14 +234,13 @@ class Retriever:
             words |= self._encoder.word_vectors([outline.vector for outline in outlines if outline.row in passages])
         return words
 
-    def _hit(self, rank: int, span: Span, relevance: Relevance, generation: Generation) -> Hit:
+    def _hit(self, rank: int, span: Span, relevance: Relevance, answerable: float, generation: Generation) -> Hit:
         document = generation.documents()[span.url]
         text = (generation.text(span.url) or "")[span.start : span.stop]
-        score, features = relevance.of(span)
         return Hit(
             rank=rank,
-            score=score,
-            below_floor=score < relevance.floor,
+            score=relevance.of(span),
+            below_floor=relevance.below_floor(span, answerable),
             url=span.url,
             title=document.title,
             section=span.section,
@@ -250,7 +250,7 @@ class Retriever:
             fetched_at=None if span.url.startswith("roadmap:") else document.fetched_at,
             topics=document.topics,
             also=document.also,
-            features=features,
+            features=relevance.features(span),
         )
 
 
