@@ -89,11 +89,15 @@ def test_a_run_can_publish_what_has_come_so_far(home: SmallHome) -> None:
 def test_several_links_can_be_named_and_nothing_else_is_touched(home: SmallHome) -> None:
     home.ingestor().run(Request())
     home.web.asked.clear()
+    (home.corpus.folder / "notes" / "mine.md").write_text("# My notes\n\n" + words("pear"), "utf-8")
     report = home.ingestor().run(Request(only=(f"{SITE}one", f"{SITE}three")))
+    assert [row.url for row in report.rows] == [f"{SITE}one", f"{SITE}three"]
     assert sorted(home.web.asked) == [f"{SITE}one", f"{SITE}three"]
     assert statuses(report) == {"one": "unchanged", "three": "unchanged"}
+    noted = home.ingestor().run(Request(only=("notes:mine.md",)))
+    assert [(row.url, row.status) for row in noted.rows] == [("notes:mine.md", "new")]
     with home.index.open() as generation:
-        assert f"{SITE}two" in generation.documents()
+        assert {f"{SITE}two", "notes:mine.md"} <= set(generation.documents())
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ class Ingestor:
             return []
         found = local_documents(self._roadmap, self._corpus)
         wanted = request.source or (request.topic and f"roadmap:{request.topic}")
-        chosen = [item for item in found if wanted in (None, item.document.url)]
+        chosen = [item for item in found if wanted in (None, item.document.url) and (not request.only or item.document.url in request.only)]
         if request.source and not chosen:
             raise UsageError(f"there is no {request.source}; see: roadmap-rag status")
         return chosen

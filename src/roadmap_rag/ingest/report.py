@@ -26,7 +26,7 @@ class Request:
     offline: bool = False
     limit: int | None = None
     only: tuple[str, ...] = ()
-    """Several links, where ``source`` is one."""
+    """Several links or notes, where ``source`` is one."""
     archive: Path | None = None
 
     @property

@@ -115,9 +115,8 @@ class Sources:
 
     def _take_notes(self, files: Sequence[str] | None) -> tuple[Any, ...]:
         with told():
-            for file in files or ():
-                store_note(Path(file), self._app.corpus.folder / "notes")
-        return (*self.begin(Request(limit=0), "Reading your notes"), None)
+            stored = [store_note(Path(file), self._app.corpus.folder / "notes") for file in files or ()]
+        return (*self.begin(Request(only=tuple(f"notes:{path.name}" for path in stored)), "Reading your notes"), None)
 
 
 def store_note(file: Path, folder: Path) -> Path:
