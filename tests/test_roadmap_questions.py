@@ -426,6 +426,11 @@ def test_golden_questions_about_articles_are_left_alone() -> None:
 
 
 NOT_THE_ROADMAP = """
+What is the difference between DPO and PPO?
+What's the difference between RAG and fine-tuning?
+What are the differences between BPE and WordPiece?
+How does DPO differ from PPO?
+What is the relationship between attention and memory?
 how does attention work
 what is RAG
 What is retrieval-augmented generation?

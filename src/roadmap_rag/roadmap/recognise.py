@@ -56,6 +56,7 @@ _ABOUT_THE_MATTER = re.compile(
     r"|\bwhen (was|did|were|is|does|should)\b"
     r"|\b(define|meaning|means|stands? for|summari[sz]e|introduced|proposed|invented|presented|discovered|link between)\b"
     r"|\b(resources|data|memory|hardware|compute) (is|are) (needed|required)\b"
+    r"|\b(differences?|differ|differs|distinction|connection|relationship|similarit(y|ies)|trade ?offs?)\b(?! (in|of) (difficulty|levels?))"
     r"|\bwhat (is|are|was|were) @$"
     r"|\b(can|could) @"
     r"|\b(does|do|did) (\w+ )?@ (\w+ )?(say|show|claim|report|find|state|prove|recommend"
