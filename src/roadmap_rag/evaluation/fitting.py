@@ -90,8 +90,8 @@ def fit_ranking(examples: Sequence[Example], *, without: Sequence[str] = ()) -> 
     return {name: round(float(weight), 4) for name, weight in zip(FEATURES, fitted, strict=True) if weight}
 
 
-def fit_logistic(rows: Sequence[Mapping[str, float]], labels: Sequence[bool], names: Sequence[str]) -> Logistic:
-    """The probability of the label from the named features; its floor is 0."""
+def fit_logistic(rows: Sequence[Mapping[str, float]], labels: Sequence[bool], names: Sequence[str]) -> dict[str, float]:
+    """Weights by name, and ``bias``, of the probability of the label from the named features."""
     features = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
     centre, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
     scaled = np.concatenate([(features - centre) / spread, np.ones((len(rows), 1))], axis=1)
@@ -105,7 +105,7 @@ def fit_logistic(rows: Sequence[Mapping[str, float]], labels: Sequence[bool], na
     fitted = _descend(slope, len(names) + 1)
     weights = fitted[:-1] / spread
     bias = float(fitted[-1] - weights @ centre)
-    return Logistic({name: round(float(weight), 4) for name, weight in zip(names, weights, strict=True)}, round(bias, 4), 0.0)
+    return {name: round(float(weight), 4) for name, weight in zip(names, weights, strict=True)} | {"bias": round(bias, 4)}
 
 
 def fit_relevance(retriever: Retriever, questions: Sequence[Question]) -> tuple[Logistic, Logistic]:
@@ -121,14 +121,18 @@ def fit_relevance(retriever: Retriever, questions: Sequence[Question]) -> tuple[
             spans.append(hit.features)
             urls = (hit.url, *documents[hit.url].also)
             right.append(any(one.on(urls) and one.within(hit.text) for one in question.evidence))
-    relevance = fit_logistic(spans, right, HIT_FEATURES)
-    answerable = fit_logistic(asked, [question.answerable for question in questions], QUESTION_FEATURES)
+    relevance = _logistic(fit_logistic(spans, right, HIT_FEATURES))
+    answerable = _logistic(fit_logistic(asked, [question.answerable for question in questions], QUESTION_FEATURES))
     lost = [relevance.probability(features) for features, good in zip(spans, right, strict=True) if good]
     refused = [answerable.probability(features) for features, one in zip(asked, questions, strict=True) if one.answerable]
     return (
         replace(relevance, floor=round(float(np.quantile(lost, LOST_HITS)), 4)),
         replace(answerable, floor=round(float(np.quantile(refused, FALSE_REFUSALS)), 4)),
     )
+
+
+def _logistic(fitted: Mapping[str, float]) -> Logistic:
+    return Logistic({name: weight for name, weight in fitted.items() if name != "bias"}, fitted["bias"], 0.0)
 
 
 def fit(retrievers: Mapping[str, Retriever], questions: Sequence[Question]) -> None:
