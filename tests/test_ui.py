@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from roadmap_rag.domain import Answer, Citation, Hit, NearestTopic, Sentence, Timings, Tokens
 from roadmap_rag.query_engine import Done, Draft, Event, Stage
+from roadmap_rag.roadmap import Roadmap
 from roadmap_rag.ui.answers import REASONS, answer_markdown, copied, safe_markdown
 from roadmap_rag.ui.asking import events
+from roadmap_rag.ui.background import Run, Step
 from roadmap_rag.ui.panels import passage, text_fragment, trace
+from roadmap_rag.ui.roadmap_panel import first_questions, roadmap_map, topic_page
+from roadmap_rag.ui.sources import store_note
+from roadmap_rag.ui.sources_panel import progress
+from small_home import SITE, SmallHome
 
 TEXT = "# Adapters\n\nLoRA freezes the weights.\nIt trains two <b>small</b> matrices.\n\n```python\nx = 1 < 2\n```\n"
 QUOTE = "freezes the weights.\nIt trains two <b>small</b> matrices"
@@ -233,3 +240,68 @@ def test_whoever_stops_listening_stops_the_run() -> None:
 def _empty() -> dict[str, Any]:
     found = record("")
     return {**found, "timings": Timings(), "tokens": Tokens()}
+
+
+# ------------------------------------------------------------------------------------------------- the roadmap and the sources
+
+
+@pytest.fixture
+def roadmap(tmp_path: Path) -> Roadmap:
+    return SmallHome(tmp_path / "small", {}).roadmap
+
+
+def counts(fetched: int = 0, failed: int = 0, blocked: int = 0, pending: int = 0) -> dict[str, int]:
+    return {"fetched": fetched, "failed": failed, "blocked": blocked, "pending": pending}
+
+
+def test_the_map_shows_what_is_ingested_of_each_topic(roadmap: Roadmap) -> None:
+    shown = roadmap_map(roadmap, {"basics": counts(fetched=1, failed=1), "more": counts(pending=1)})
+    assert "2 topics · 1/3 sources" in shown
+    assert 'data-value="basics" title="1 of 2 sources ingested, 1 failed"' in shown
+    assert 'data-value="more" title="0 of 1 sources ingested"' in shown
+
+
+def test_a_topic_shows_its_place_its_questions_and_the_state_of_its_readings(roadmap: Roadmap) -> None:
+    sources = {f"{SITE}three": {"url": f"{SITE}three", "state": "failed", "reason": "404 <Not> Found"}}
+    shown = topic_page(roadmap, "more", sources, counts(failed=1))
+    assert "What comes next. It is longer." in shown
+    assert 'Know before</span><button type="button" class="chip" data-do="topic" data-value="basics">Basics</button>' in shown
+    assert 'data-do="ask" data-value="Compare More with Basics"' in shown
+    assert "failed: 404 &lt;Not&gt; Found" in shown
+    assert 'data-do="fetch" data-value="more">Fetch the one that is missing</button>' in shown
+
+
+def test_first_questions_are_made_from_the_roadmap(roadmap: Roadmap) -> None:
+    assert first_questions(roadmap, {}) == ["Explain in short: Basics"]
+
+
+def test_a_run_shows_how_far_it_is_and_then_its_report() -> None:
+    running = Run("Fetching", running=True, stage="fetch", done=2, of=4, counts={"read": 1, "failed": 1}, latest=(Step("<One>", "read"),))
+    shown = progress(running)
+    assert "Fetching 2 of 4 · 1 read, 1 failed" in shown
+    assert 'aria-valuenow="2"' in shown
+    assert "&lt;One&gt;" in shown
+    row = {"url": "https://e.example/<a>", "status": "failed", "title": "", "reason": "404 Not Found"}
+    summary = dict.fromkeys(("new", "changed", "unchanged", "blocked", "removed"), 0) | {"failed": 1, "embedded": 1200, "seconds": 3.2}
+    shown = progress(Run("Fetching", report={"summary": summary, "sources": [row]}))
+    assert "1 failed; 1,200 passages read, 3 s." in shown
+    assert "https://e.example/&lt;a&gt;</a><br><small>404 Not Found</small>" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [("Meine Notizen.MD", "Meine Notizen.md"), ("..hidden.md", "hidden.md"), ("笔记.txt", "笔记.txt"), ("a$b;c.pdf", "a-b-c.pdf")],
+)
+def test_notes_are_stored_under_harmless_names(tmp_path: Path, name: str, stored: str) -> None:
+    file = tmp_path / name
+    file.write_text("text", "utf-8")
+    assert store_note(file, tmp_path / "notes") == tmp_path / "notes" / stored
+
+
+def test_a_note_never_replaces_another_of_the_same_name(tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b", tmp_path / "c"]
+    for folder, text in zip(folders, ("one", "two", "one"), strict=True):
+        folder.mkdir()
+        (folder / "note.md").write_text(text, "utf-8")
+    stored = [store_note(folder / "note.md", tmp_path / "notes").name for folder in folders]
+    assert stored == ["note.md", "note-2.md", "note.md"]
