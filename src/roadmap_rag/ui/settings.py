@@ -11,6 +11,7 @@ from roadmap_rag.ui.state import QUOTES_ONLY, HomeState
 from roadmap_rag.wiring import App
 
 _STORED_AS = "roadmap-rag-settings"
+_SET_THEME = "(name) => window.setTheme(name)"
 
 
 class Settings:
@@ -47,8 +48,9 @@ class Settings:
         for component in (self.model, self.strict, self.theme):
             component.input(self._keep, chosen, self._kept, **quiet, queue=False)
         self.passages.release(self._keep, chosen, self._kept, **quiet, queue=False)
-        self.theme.change(None, self.theme, None, js="(name) => window.setTheme(name)", **quiet)
-        blocks.load(self._recall, self._kept, chosen, **quiet)
+        self.theme.input(None, self.theme, None, js=_SET_THEME, **quiet)
+        recalled = blocks.load(self._recall, self._kept, chosen, **quiet)
+        recalled.then(None, self.theme, None, js=_SET_THEME, **quiet)
 
     def _models(self, found: list[str]) -> list[tuple[str, str]]:
         configured = self._app.config.model
