@@ -127,6 +127,12 @@ def _parser() -> argparse.ArgumentParser:
     history.add_argument("action", nargs="?", choices=["list", "show", "export", "delete"], default="list")
     history.add_argument("id", nargs="?", help="the conversation")
 
+    evaluate = command("eval", _eval, "Measure the assistant on the golden questions of eval/.")
+    evaluate.add_argument("--suite", choices=["retrieval"], default="retrieval", help="what to measure (default retrieval)")
+    evaluate.add_argument("--gate", action="store_true", help="exit 4 when a metric is below its floor in eval/floors.toml")
+    evaluate.add_argument("--compare", metavar="RUN", help="compare with an earlier run, question by question")
+    evaluate.add_argument("--lower-floors", metavar="REASON", default="", help="bring down the floors that are missed; the reason is kept")
+
     chat = command("chat", _chat, "Open the chat in a browser.")
     chat.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: this machine only)")
     chat.add_argument("--port", type=int, default=7860)
@@ -472,6 +478,33 @@ def _history(options: argparse.Namespace) -> None:
     _print(options, {"conversations": [asdict(each) for each in found]}, show)
 
 
+def _eval(options: argparse.Namespace) -> int:
+    from roadmap_rag.evaluation import retrieval
+    from roadmap_rag.output import print_evaluation
+    from roadmap_rag.wiring import project_folder
+
+    project = project_folder()
+    if project is None:
+        raise UsageError("the golden questions lie in the project's eval/ folder; run this in a checkout")
+    app = _app()
+    with _progress_bar() as progress:
+        from roadmap_rag.ingest import Progress
+
+        result = retrieval.run(
+            app.retriever,
+            data=project / "eval",
+            results=app.home / "eval" / "results",
+            now=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            gate=options.gate,
+            compare_with=options.compare,
+            lower=options.lower_floors,
+            progress=lambda done, of: progress(Progress("ask", done, of)),
+        )
+    values = retrieval.as_dict(result)
+    _print(options, values, lambda console: print_evaluation(console, values, result.path))
+    return GATE_FELL_SHORT if result.gate is not None and not result.gate.passed else 0
+
+
 def _chat(options: argparse.Namespace) -> None:
     app = _app()
     if not 0 < options.port < 65_536:
@@ -522,7 +555,7 @@ def _progress_bar() -> Iterator[Callable[[Progress], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    names = {"fetch": "fetching", "embed": "embedding", "index": "indexing"}
+    names = {"ask": "asking", "fetch": "fetching", "embed": "embedding", "index": "indexing"}
     columns = (
         TextColumn("{task.description:10}"),
         BarColumn(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -216,3 +217,23 @@ def print_path(console: Console, roadmap: Roadmap, name: str) -> None:
         for section in part.sections:
             number = f"{section.number}. " if section.number else ""
             console.print(Text(f"  {number}{section.title}") + Text(f"  {', '.join(section.topics)}", style="dim"))
+
+
+def print_evaluation(console: Console, values: dict[str, Any], path: Path) -> None:
+    """Metrics with their 95% intervals, what a comparison and the gate say, and where the run is kept."""
+    table = Table("metric", "value", "95% interval", "n", "unit", box=None, pad_edge=False)
+    for metric in values["metrics"]:
+        interval = "" if metric["low"] is None else f"{metric['low']:.3f} to {metric['high']:.3f}"
+        table.add_row(
+            metric["name"], "" if metric["value"] is None else f"{metric['value']:.3f}", interval, str(metric["n"]), metric["unit"]
+        )
+    console.print(table)
+    for comparison in values["compared"]:
+        console.print(Text(", ".join(f"{name} {value}" for name, value in comparison.items())))
+    if (gate := values["gate"]) is not None:
+        for note in gate["notes"]:
+            console.print(Text(note, style="yellow"))
+        for short in gate["shortfalls"]:
+            console.print(Text(f"below the floor: {short['name']} is {short['value']}, the floor is {short['floor']}", style="red"))
+        console.print(Text("the gate is passed" if gate["passed"] else "the gate fell short", style="green" if gate["passed"] else "red"))
+    console.print(Text(f"kept as {path}", style="dim"))

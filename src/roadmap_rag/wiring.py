@@ -207,7 +207,13 @@ class App:
         if self._retriever is None:
             from roadmap_rag.retrieve import Retriever
 
-            self._retriever = Retriever(self.index, self.index_settings, self.encoder)
+            self._retriever = Retriever(
+                self.index,
+                self.index_settings,
+                self.encoder,
+                roadmap=lambda: self.roadmap,
+                english_only=self.encoder.profile.english_only,
+            )
         return self._retriever
 
     def engine(
