@@ -110,9 +110,7 @@ class HomeState:
         """The line at the top; ``running`` says how far an ingest is."""
         writer = self.writer(chosen)
         line, ready = self.index_line()
-        model = (
-            f"{writer.name} writes the answers" if writer.name else f"Answers are quotes: {writer.detail[:1].lower()}{writer.detail[1:]}"
-        )
+        model = f"{writer.name} writes the answers" if writer.name else f"Answers are quotes: {writer.detail}"
         index = f"{line} · {running}" if running else line
         return state_strip(model, writer.remedy, index, ready=ready, writes=bool(writer.name))
 
