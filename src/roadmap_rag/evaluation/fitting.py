@@ -16,7 +16,6 @@ import numpy as np
 
 from roadmap_rag.evaluation.golden import Question, questions_digest
 from roadmap_rag.retrieve import Retriever
-from roadmap_rag.retrieve.question import make_standalone
 from roadmap_rag.retrieve.ranking import FEATURES, WEIGHTS, WORD_FEATURES, Logistic, load_weights
 from roadmap_rag.retrieve.relevance import question_features
 
@@ -49,7 +48,7 @@ def collect(retriever: Retriever, questions: Sequence[Question]) -> list[Example
     documents = generation.documents()
     examples: list[Example] = []
     for question in questions:
-        ranking = retriever.rank(make_standalone(question.question, question.history))
+        ranking = retriever.rank(retriever.standalone(question.question, question.history))
         passages = generation.passages([outline.row for outline in ranking.outlines])
         right = np.array(
             [

@@ -17,7 +17,9 @@ from roadmap_rag.errors import SettingsError
 from roadmap_rag.evaluation.metrics import Metric
 
 MARGIN = 0.03
-"""New floors stand this far below what was measured: a re-extracted page moves a few questions of some 200."""
+"""New floors stand at least this far below what was measured: a re-extracted page moves a few questions of some 200."""
+_QUESTIONS = 2
+"""And at least this many questions, where there are few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def check_gate(path: Path, metrics: Sequence[Metric], digests: tuple[str, str], 
     floors = read_floors(path)
     values = {metric.name: metric.value for metric in metrics}
     if lower:
-        floors = _lowered(floors, values, digests, lower, now)
+        floors = _lowered(floors, metrics, digests, lower, now)
         path.write_text(write_floors(floors), "utf-8")
     wanted: Mapping[str, float] = floors.get("floors", {})
     short = tuple(
@@ -59,13 +61,16 @@ def check_gate(path: Path, metrics: Sequence[Metric], digests: tuple[str, str], 
 def raise_floors(path: Path, metrics: Sequence[Metric], digests: tuple[str, str]) -> dict[str, float]:
     """Lift each floor to the measured value less the margin, never down, and pin the digests. Returns the floors."""
     floors = read_floors(path)
-    values = {metric.name: metric.value for metric in metrics}
-    lifted = {
-        name: max(float(floor), round(value - MARGIN, 2)) if (value := values.get(name)) is not None else float(floor)
-        for name, floor in floors.get("floors", {}).items()
-    }
+    reached = {metric.name: _below(metric) for metric in metrics}
+    lifted = {name: max(float(floor), reached.get(name, 0.0)) for name, floor in floors.get("floors", {}).items()}
     path.write_text(write_floors(floors | {"questions": digests[0], "corpus": digests[1], "floors": lifted}), "utf-8")
     return lifted
+
+
+def _below(metric: Metric) -> float:
+    if metric.value is None:
+        return 0.0
+    return max(0.0, round(metric.value - max(MARGIN, _QUESTIONS / metric.n), 2))
 
 
 def read_floors(path: Path) -> dict[str, Any]:
@@ -92,13 +97,12 @@ def write_floors(floors: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lowered(
-    floors: Mapping[str, Any], values: Mapping[str, float | None], digests: tuple[str, str], reason: str, now: str
-) -> dict[str, Any]:
+def _lowered(floors: Mapping[str, Any], metrics: Sequence[Metric], digests: tuple[str, str], reason: str, now: str) -> dict[str, Any]:
+    before: Mapping[str, float] = floors.get("floors", {})
     missed = {
-        name: round(max(0.0, value - MARGIN), 2)
-        for name, floor in floors.get("floors", {}).items()
-        if (value := values.get(name)) is not None and value < floor
+        metric.name: _below(metric)
+        for metric in metrics
+        if metric.name in before and metric.value is not None and metric.value < before[metric.name]
     }
     entries = [{"metric": name, "from": floors["floors"][name], "to": floor, "reason": reason, "at": now} for name, floor in missed.items()]
     return {

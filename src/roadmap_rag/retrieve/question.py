@@ -8,18 +8,23 @@ stand beside the question's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from roadmap_rag.domain import Turn
 from roadmap_rag.text import terms, words
 
-_POINTS_BACK = frozenset(
-    """it its itself it's they them their theirs that this those these one ones he she his her him former latter same other others another
-    such then there so both either neither else""".split()
+_PRONOUN = re.compile(
+    r"\b(?:it|its|it's|they|them|their|theirs|this|these|those|he|she|his|her|him|(?:the )?(?:former|latter|same|others?)|another one|there"
+    r"|(?:does|do|did|is|was|are|of|for|with|in|on|after|before|about|by|like|than|from|to|and|why|how) that)\b",
+    re.IGNORECASE,
 )
+_INTRODUCED = re.compile(r"\b(?:an?|my|some|someone|somebody|people|two|if|when)\b", re.IGNORECASE)
+"""Words that bring something into a question, to which a pronoun after them can point."""
 _CONTINUES = re.compile(r"\s*(?:and|but|so|or|also|then|what about|how about|what else|why not|for example|in which case)\b", re.IGNORECASE)
 _FEW = 2
-"""A question with no more terms than this cannot stand alone after another one."""
+"""A question with no more terms than this and no name in it cannot stand alone after another one."""
+_DEFINITION = re.compile(r"\s*(?:what|who) (?:is|are|was|were) (?:(?:a|an|the) )?[\w-]+(?: [\w-]+){0,3}\s*\?*\s*$", re.IGNORECASE)
+_TOKEN = re.compile(r"[^\W_][\w.'’+-]*")
 
 _QUESTION_WORD = r"(?:which|what|how|who|where|when|why)\b"
 _CLAUSES = re.compile(rf"(?P<first>.+?),?\s+(?:and|while|whereas|but)\s+(?P<second>{_QUESTION_WORD}.+)$", re.IGNORECASE)
@@ -44,27 +49,47 @@ _NAMES = re.compile(r"[A-Z0-9]")
 
 _FOREIGN = frozenset(
     """der das und ist wie wird werden nicht ein eine einen mit für auf welche welcher welches warum zwischen bei sich kann ich
-    le les des est une qu'est quels quelle quel comment pourquoi dans avec pour sur entre ce cette sont
+    le la les des est une que qu'est quels quelle quel comment pourquoi dans avec pour sur entre ce cette sont
     el los las una qué cómo cuál por para con es del cuáles il gli è uno che come perché quali della nel sono
     os um uma não qual são como da het een wat hoe waarom zijn voor""".split()
 )
 _ENGLISH = frozenset("the is are what how which of to a an and does do why when where for with on can it that this be i my".split())
 
 
-def make_standalone(question: str, history: Sequence[Turn]) -> str:
-    """The question with what it leaves out: before a follow-up stand the user's last question that stood alone, and those since."""
+def make_standalone(question: str, history: Sequence[Turn], is_subject: Callable[[str], bool] = lambda _: False) -> str:
+    """The question with what it leaves out: before a follow-up stand the user's last question that stood alone, and those since.
+
+    ``is_subject`` says whether a text names something that the roadmap knows.
+    """
     asked = [turn.content.strip() for turn in history if turn.role == "user" and turn.content.strip()]
-    if not asked or not points_back(question):
+    if not asked or not points_back(question, is_subject):
         return question
     start = len(asked) - 1
-    while start > 0 and points_back(asked[start]):
+    while start > 0 and points_back(asked[start], is_subject):
         start -= 1
     return " ".join([*asked[start:], question])
 
 
-def points_back(question: str) -> bool:
-    """Whether a question needs an earlier turn: a pronoun, an opening such as "and", or hardly any words of its own."""
-    return not _POINTS_BACK.isdisjoint(words(question)) or _CONTINUES.match(question) is not None or len(set(terms(question))) <= _FEW
+def points_back(question: str, is_subject: Callable[[str], bool] = lambda _: False) -> bool:
+    """Whether a question needs an earlier turn: a pronoun, an opening such as "and", or no subject of its own."""
+    pronoun = _PRONOUN.search(question)
+    if pronoun is not None and not _has_name(before := question[: pronoun.start()]) and not _INTRODUCED.search(before):
+        return True
+    if _CONTINUES.match(question) is not None:
+        return True
+    if _DEFINITION.match(question) or _has_name(question):
+        return False
+    return len(set(terms(question))) <= _FEW or not is_subject(question)
+
+
+def _has_name(question: str) -> bool:
+    """Whether a word is written as names are: a capital inside the sentence, or two capitals, or letters with digits."""
+    return any(
+        (place > 0 and word[0].isupper() and word != "I" and not word.startswith("I'"))
+        or sum(character.isupper() for character in word) > 1
+        or (any(map(str.isdigit, word)) and any(map(str.isalpha, word)))
+        for place, word in enumerate(_TOKEN.findall(question))
+    )
 
 
 def sides(question: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from roadmap_rag.domain import Encoder, Hit, Turn
 from roadmap_rag.encoders.words import Bytes, EncodedQuestion
 from roadmap_rag.index import Generation, Index, IndexSettings, Outline, embedded_text
-from roadmap_rag.retrieve.joining import Span, join, take_turns
+from roadmap_rag.retrieve.joining import MAX_CHARACTERS, Span, join, take_turns
 from roadmap_rag.retrieve.question import is_english, make_standalone, sides
 from roadmap_rag.retrieve.ranking import Candidates, Numbers, fuse, load_weights, measure
 from roadmap_rag.retrieve.relevance import Relevance
@@ -26,6 +26,8 @@ CANDIDATES = 50
 _WITH_NEIGHBOURS = 12
 _NAMED = 4
 """Documents of the roadmap that a question names and whose passages become candidates."""
+_SUBJECT = 0.7
+"""From this strength on a topic or part that a question names is taken to be its subject."""
 _COMMON = 0.2
 """A term that stands in more of the passages than this tells little and costs much: it is not searched for, if rarer ones are there."""
 _FEWEST_TERMS = 3
@@ -137,6 +139,10 @@ class Retriever:
         hits = tuple(self._hit(rank, span, relevance, answerable, generation) for rank, span in enumerate(spans, start=1))
         return Retrieval(question, standalone, hits, time.perf_counter() - started, tuple(notes), answerable)
 
+    def standalone(self, question: str, history: Sequence[Turn]) -> str:
+        """The question with what it leaves out of the turns before; as it is when it leaves out nothing."""
+        return make_standalone(question, history, self._names_something)
+
     def rank(self, question: str, *, k: int = 8, topic: str | None = None, generation: Generation | None = None) -> Ranking:
         """The candidates for one question that stands alone, best first."""
         generation = generation or self.generation()
@@ -174,13 +180,22 @@ class Retriever:
         )
 
     def _prepare(self, question: str, history: Sequence[Turn], translate: Callable[[str], str] | None) -> tuple[str, list[str]]:
-        standalone = make_standalone(question, history)
+        standalone = self.standalone(question, history)
         if not self._english_only or is_english(standalone):
             return standalone, []
         if translate is None:
             return standalone, ["the question is not in English, and the embedder reads English only; start a model, which translates it"]
         translated = translate(standalone)
         return translated, [f"translated for the search: {translated}"]
+
+    def _names_something(self, text: str) -> bool:
+        names = self._roadmap_names()
+        return names is not None and any(strength >= _SUBJECT for strength in names.read(text).documents.values())
+
+    def _roadmap_names(self) -> RoadmapNames | None:
+        if self._names is None and self._roadmap is not None:
+            self._names = RoadmapNames(self._roadmap())
+        return self._names
 
     def _encode(self, question: str) -> EncodedQuestion:
         if isinstance(self._encoder, WordEncoder):
@@ -190,17 +205,15 @@ class Retriever:
 
     def _ask_roadmap(self, question: str, generation: Generation) -> tuple[Asked, list[tuple[str, int]]]:
         """What the question asks of the roadmap, and where the stored roadmap states the answer, as (link, offset)."""
-        if self._roadmap is None:
+        names = self._roadmap_names()
+        if self._roadmap is None or names is None:
             return Asked(0.0, {}, frozenset()), []
-        roadmap = self._roadmap()
-        if self._names is None:
-            self._names = RoadmapNames(roadmap)
         if self._roadmap_texts is None or self._roadmap_texts[0] != generation.manifest.generation:
             urls = [url for url in generation.documents() if url.startswith("roadmap:")]
             self._roadmap_texts = generation.manifest.generation, {url: generation.text(url) or "" for url in urls}
-        known = answer_from_roadmap(question, roadmap, self._roadmap_texts[1])
+        known = answer_from_roadmap(question, self._roadmap(), self._roadmap_texts[1])
         stated = [(url, start) for sentence in known.sentences for url, start, _ in sentence.evidence] if known else []
-        return self._names.read(question), stated
+        return names.read(question), stated
 
     def _gather(
         self,
@@ -262,15 +275,18 @@ def _telling(searched: Sequence[str], frequencies: Mapping[str, int], passages: 
 
 
 def _spans(rankings: Sequence[Ranking], k: int) -> list[Span]:
-    joined = _merge(rankings, margin=None)
-    if len(joined) < k:  # a small index: as many passages as there are, rather than fewer and longer ones
-        joined = _merge(rankings, margin=float("-inf"))
-    return joined[:k]
+    """The k best spans; where joining leaves fewer, the last joined ones come apart again, so that a small index gives all it holds."""
+    whole, *parts = [join(ranking.outlines, ranking.score_of) for ranking in rankings]
+    spans = take_turns([*parts, whole]) if parts else whole
+    outlines = {outline.row: outline for ranking in rankings for outline in ranking.outlines}
+    place = len(spans) - 1
+    while len(spans) < k and place >= 0:
+        if len(spans[place].rows) > 1:
+            spans[place : place + 1] = [_alone(outlines[row]) for row in spans[place].rows]
+        place -= 1
+    return spans[:k]
 
 
-def _merge(rankings: Sequence[Ranking], margin: float | None) -> list[Span]:
-    whole, *parts = [
-        join(ranking.outlines, ranking.score_of) if margin is None else join(ranking.outlines, ranking.score_of, margin=margin)
-        for ranking in rankings
-    ]
-    return take_turns([*parts, whole]) if parts else whole
+def _alone(outline: Outline) -> Span:
+    stop = min(outline.stop, outline.start + MAX_CHARACTERS)
+    return Span(outline.row, (outline.row,), outline.url, outline.section, outline.start, stop)
