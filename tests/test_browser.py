@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.replay,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: the chat was not tried in a browser"),
 ]
-SLOW = 30_000
+SLOW = 120_000
 """Milliseconds that a loaded machine may take for an answer."""
 expect.set_options(timeout=SLOW)
 

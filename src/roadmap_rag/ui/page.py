@@ -58,6 +58,7 @@ class Page:
         self.topic = gr.State("")
         self.seen = gr.State(-1)
         self.feedback_on = gr.State("")
+        self.settings.remember()
         self.clock = gr.Timer(LOOK_SECONDS)
         self.outgoing = gr.JSON(visible="hidden", elem_id="outgoing")
         self.events = gr.HTML("", js_on_load=(ASSETS / "events.js").read_text("utf-8"), elem_id="events")

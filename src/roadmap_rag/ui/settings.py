@@ -20,6 +20,10 @@ class Settings:
     def __init__(self, app: App, state: HomeState) -> None:
         self._app, self._state = app, state
 
+    def remember(self) -> None:
+        """The place in the browser where choices are kept; it must stand outside the tab, which is empty until it is opened."""
+        self._kept = gr.BrowserState(None, storage_key=_STORED_AS, secret=_STORED_AS)  # not secret, and the same after a restart
+
     def lay_out(self) -> None:
         config = self._app.config
         self.model = gr.Dropdown(
@@ -41,7 +45,6 @@ class Settings:
             value=config.strict, label="Strict", info="Leave out sentences that no passage holds up, instead of marking them."
         )
         self.theme = gr.Radio(["System", "Light", "Dark"], value="System", label="Colours", info="System follows your computer.")
-        self._kept = gr.BrowserState(None, storage_key=_STORED_AS)
 
     def wire(self, blocks: gr.Blocks, quiet: Mapping[str, Any]) -> None:
         chosen = [self.model, self.passages, self.strict, self.theme]
