@@ -179,7 +179,7 @@ def _named(name: str, context: frozenset[str]) -> bool:
     return len(parts) > 1 and all(part in context or stem(part) in context for part in parts)
 
 
-def _covered(word: str, others: frozenset[str]) -> bool:
+def covered(word: str, others: frozenset[str]) -> bool:
     """The same stem, or words of one family: "prefer" and "preference"."""
     if word in others:
         return True
@@ -194,10 +194,10 @@ def compare(claim: str, stretch: str, context: str, cosine: float) -> dict[str, 
     near, far = frozenset(seen.stems), frozenset(stems(context))
     weights = {word: 1.0 + 0.5 * (word in said.names or any(char.isdigit() for char in word)) for word in said.content}
     total = sum(weights.values()) or 1.0
-    missing = [word for word in said.content if not _covered(word, near)]
-    far_missing = [word for word in missing if not _covered(word, far)]
+    missing = [word for word in said.content if not covered(word, near)]
+    far_missing = [word for word in missing if not covered(word, far)]
     claim_words = frozenset(said.stems)
-    reverse = sum(_covered(word, claim_words) for word in seen.content) / (len(seen.content) or 1)
+    reverse = sum(covered(word, claim_words) for word in seen.content) / (len(seen.content) or 1)
     return {
         "cosine": cosine,
         "coverage": 1 - sum(weights[word] for word in missing) / total,

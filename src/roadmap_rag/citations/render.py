@@ -111,5 +111,7 @@ def _with_labels(text: str, numbers: Sequence[int]) -> str:
         return text
     if text.endswith("|") and text.startswith("|"):
         return f"{text[:-1].rstrip()} {labels} |"
+    if text.endswith(("```", "~~~")):
+        return f"{text}\n\n{labels}"
     stop = _STOP.search(text)
     return f"{text[: stop.start()]} {labels}{stop.group()}" if stop and text[: stop.start()].strip() else f"{text} {labels}"

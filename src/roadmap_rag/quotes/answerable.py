@@ -1,8 +1,10 @@
-"""Whether the passages answer the question at all, as far as it can be told without reading them.
+"""Whether the passages say what is asked for, as far as words can tell.
 
-A question that the sources nearly answer retrieves passages about the right subject, but what it asks about is missing from them: the
-name, the number, the relation. The estimate rests on how close the best sentences come and on which of the question's words no passage
-has. It is a logistic regression fitted to the golden questions (``constants.json``).
+A near miss (the right subject, but the fact that is asked for stands nowhere) retrieves passages that look as good as those of a question
+that is answered: closeness, rare words and relevance do not tell them apart. What does, for the questions that ask for a number, is where
+the numbers stand: an answer is a sentence that shares the question's words and states a number. So these questions are refused when the
+sentences that share its words state none, and when names of the question are missing. Other questions are left to the retriever's floor.
+The weights are fitted to the golden questions (``constants.json``, by ``roadmap_rag.evaluation.refusals``).
 """
 
 from __future__ import annotations
@@ -10,81 +12,102 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import resources
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from roadmap_rag.citations.compare import context_words, names_missing, numbers_missing, read
-from roadmap_rag.citations.evidence import Encode, VectorMemory, stems
+from roadmap_rag.citations.compare import context_words, covered, names_missing, read
+from roadmap_rag.citations.evidence import stems
 from roadmap_rag.domain import Hit
 from roadmap_rag.text import sentence_spans, terms
 
-FEATURES = (
-    "best_sentence",
-    "third_sentence",
-    "words_best_passage",
-    "words_best_sentence",
-    "words_all",
-    "rarest_missing",
-    "names_missing",
-    "numbers_missing",
+CONSTANTS = Path(__file__).with_name("constants.json")
+FEATURES = ("number further off", "names missing", "names together")
+
+_ASKS_NUMBER = re.compile(
+    r"\bhow (?:many|much|large|long|big|fast|old|often|high|far|few)\b|\bwhen (?:was|were|did)\b|\bcosts?\b|\bwie (?:viele?|lange|groß|hoch|schnell|oft|alt)\b|多少|几个|"
+    r"\b(?:what|which)\b[^?]{0,40}\b(?:score|accuracy|size|rate|percentage|percent|number|version|year|price|length|rank|value|share|ratio|speed|throughput|dimension|"
+    r"amount|date|charge|driver)s?\b",
+    re.IGNORECASE,
 )
-_ENCODED = 12
-_vectors = VectorMemory()
+_IN_SENTENCE_BEFORE, _IN_HEADING = 0.7, 0.5
+"""What a word of the question counts that stands one sentence earlier, or in the heading above."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answerability:
-    """``chance`` that the passages answer, 0 to 1; ``missing``: words and names of the question that no passage has."""
+    """``chance`` that the passages answer, 0 to 1; ``missing``: names of the question that no passage has."""
 
     answerable: bool
-    chance: float
-    missing: tuple[str, ...]
-    features: dict[str, float]
+    chance: float = 1.0
+    missing: tuple[str, ...] = ()
+    features: Mapping[str, float] = field(default_factory=dict)
 
 
-def answerability(question: str, hits: Sequence[Hit], encode: Encode) -> Answerability:
+def answerability(question: str, hits: Sequence[Hit]) -> Answerability:
     """An estimate for a question and the passages found for it."""
     if not hits:
-        return Answerability(False, 0.0, tuple(terms(question)), {})
-    features, missing = measure(question, hits, encode)
-    known = _constants()
-    score = known["bias"] + sum(known["weight"][name] * (features[name] - known["mean"][name]) / known["scale"][name] for name in FEATURES)
-    chance = 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
-    return Answerability(chance >= known["threshold"], chance, missing, features)
+        return Answerability(False, 0.0)
+    missing = names_missing(read(question).names, context_words("\n".join(_context(hit) for hit in hits)))
+    if not asks_number(question):
+        return Answerability(True, 1.0, missing)
+    known, features = constants(), measure(question, hits)
+    probability = chance(features, known["weight"], known["bias"])
+    return Answerability(probability >= known["threshold"], probability, missing, features)
 
 
-def measure(question: str, hits: Sequence[Hit], encode: Encode) -> tuple[dict[str, float], tuple[str, ...]]:
-    """The features, and what is missing from every passage."""
+def chance(features: Mapping[str, float], weights: Mapping[str, float], bias: float) -> float:
+    score = bias + sum(weight * features[name] for name, weight in weights.items())
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
+
+
+def asks_number(question: str) -> bool:
+    return bool(_ASKS_NUMBER.search(question))
+
+
+def measure(question: str, hits: Sequence[Hit]) -> dict[str, float]:
+    """``FEATURES``: by how much the best sentence of all beats the best with a number in the share of the question's words (rare ones count
+    more), names that no passage has (0 to 2), and the share of the names that one passage has."""
     wanted = tuple(dict.fromkeys(terms(question)))
-    contexts = [f"{hit.title}\n{hit.section}\n{hit.text}" for hit in hits]
+    contexts = [_context(hit) for hit in hits]
     seen = [frozenset(stems(context)) for context in contexts]
-    frequency = {word: sum(word in each for each in seen) for word in wanted}
-    weights = {word: math.log(1 + len(hits) / (count + 0.5)) for word, count in frequency.items()}
-    total = sum(weights.values()) or 1.0
-    everything = "\n".join(contexts)
-    sentences = [(hit.text[start:end], frozenset(stems(hit.text[start:end]))) for hit in hits for start, end in sentence_spans(hit.text)]
-    shares = [sum(weights[word] for word in wanted if word in own) / total for _, own in sentences]
-    best = sorted(range(len(sentences)), key=lambda number: (-shares[number], number))[:_ENCODED]
-    vectors = _vectors.vectors(encode, [question, *(sentences[number][0] for number in best)])
-    cosines = sorted((float(vector @ vectors[0]) for vector in vectors[1:]), reverse=True)
-    names = names_missing(read(question).names, context_words(everything))
-    numbers = numbers_missing(question, everything)
-    missing = tuple(dict.fromkeys([*names, *(f"{number:g}" for number in numbers), *(word for word in wanted if not frequency[word])]))
-    features = {
-        "best_sentence": cosines[0],
-        "third_sentence": cosines[min(2, len(cosines) - 1)],
-        "words_best_passage": max(sum(weights[word] for word in wanted if word in each) for each in seen) / total,
-        "words_best_sentence": max(shares),
-        "words_all": sum(weights[word] for word in wanted if frequency[word]) / total,
-        "rarest_missing": float(min(sum(not count for count in frequency.values()), 4)) / 4,
-        "names_missing": float(min(len(names), 2)),
-        "numbers_missing": float(min(len(numbers), 2)),
+    counts = {word: sum(covered(word, each) for each in seen) for word in wanted}
+    weights = {word: math.log(1 + len(hits) / (count + 0.5)) for word, count in counts.items()}
+    asked = read(question)
+    best = best_number = 0.0
+    for hit in hits:
+        above = frozenset(stems(f"{hit.title} {hit.section}"))
+        before: frozenset[str] = frozenset()
+        for start, end in sentence_spans(hit.text):
+            sentence = hit.text[start:end]
+            own = frozenset(stems(sentence))
+            share = _share(weights, own, before, above)
+            best = max(best, share)
+            if {*read(sentence).numbers, *(float(digits) for digits in re.findall(r"\d{1,15}", sentence))} - asked.numbers:
+                best_number = max(best_number, share)
+            before = own
+    found = [context_words(context) for context in contexts]
+    count = len(asked.names)
+    return {
+        "number further off": best - best_number,
+        "names missing": float(min(len(names_missing(asked.names, context_words("\n".join(contexts)))), 2)),
+        "names together": max(1 - len(names_missing(asked.names, each)) / count for each in found) if count else 1.0,
     }
-    return features, missing
+
+
+def _context(hit: Hit) -> str:
+    return f"{hit.title}\n{hit.section}\n{hit.text}"
+
+
+def _share(weights: Mapping[str, float], own: frozenset[str], before: frozenset[str], above: frozenset[str]) -> float:
+    def part(word: str) -> float:
+        return 1.0 if covered(word, own) else _IN_SENTENCE_BEFORE if covered(word, before) else _IN_HEADING if covered(word, above) else 0.0
+
+    return sum(weight * part(word) for word, weight in weights.items()) / (sum(weights.values()) or 1.0)
 
 
 @functools.cache
-def _constants() -> Any:
-    return json.loads(resources.files("roadmap_rag.quotes").joinpath("constants.json").read_text("utf-8"))
+def constants() -> Any:
+    return json.loads(CONSTANTS.read_text("utf-8"))

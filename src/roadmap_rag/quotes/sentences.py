@@ -14,7 +14,7 @@ MIN_CHARACTERS, MAX_CHARACTERS = 30, 400
 _MIN_WORDS = 5
 
 _DEBRIS = re.compile(
-    r"^\W*(?:figure|fig\.|table|image|photo|source|credit|caption|listing|algorithm|equation|appendix)\s*[\dA-Z]*\s*[:.]|subscribe|cookie|sign (?:in|up)|"
+    r"^\W*(?:diagram|illustration|overview|screenshot|visuali[sz]ation|comparison|architecture|schematic) of\b[^,;]{0,80}$|^\W*(?:figure|fig\.|table|image|photo|source|credit|caption|listing|algorithm|equation|appendix)\s*[\dA-Z]*\s*[:.]|subscribe|cookie|sign (?:in|up)|"
     r"click here|read more|share this|all rights reserved|©|table of contents|last updated|\bnewsletter\b|\bfollow (?:me|us)\b|^\W*(?:next|previous|home|menu|contents?)\W*$|"
     r"\b(?:arxiv preprint|et al\., \d{4}\.|proceedings of|pp\. \d)|^\W*\[\d+\]\s",
     re.IGNORECASE,
@@ -32,6 +32,15 @@ _LEANS = re.compile(
     re.IGNORECASE,
 )
 _ENDS = re.compile(r"[.!。！…][\"'”’)\]*_`]*$")
+_HOW_TO = re.compile(
+    r"\bhow (?:do|can|could|would|should|to|must|might)\b|\b(?:command|install|code|snippet|syntax|flag|option|configure|set up|launch|write)\b|\bwie (?:kann|mache|installiere|starte|baue)|如何|怎么",
+    re.IGNORECASE,
+)
+_PLAIN = frozenset(
+    "the a an is are was were be of to in and or for with on by as that this it its from at can we you they not if when which has have will our your their has der die das ist und für "
+    "mit von zu im den ein eine nicht sind wird le la les de et est un une des pour el los en que y es para una".split()
+)
+_CODE = re.compile(r'"""|\bself\.|\):|\w\(\w*=|^\W*(?:import|from|def|class|return|print)\s+\w+[\s(.]|[{};]\s*$|\$ \w|&&|=>|->\s*\w+:')
 _ITEM = re.compile(r"(?:[-*+•]|\d{1,3}[.)])[ \t]+")
 
 
@@ -39,7 +48,7 @@ _ITEM = re.compile(r"(?:[-*+•]|\d{1,3}[.)])[ \t]+")
 class Candidate:
     """A sentence of ``hit``: ``text == document[start:end]``. ``place`` counts the sentences of the passage.
 
-    ``leans``: it begins with a word that points back; ``about_the_page``: it announces or points instead of saying something.
+    ``code``: a sentence with the fenced block behind it. ``leans``: it begins with a word that points back; ``about_the_page``: it announces or points instead of saying something.
     """
 
     hit: Hit
@@ -49,6 +58,7 @@ class Candidate:
     place: int
     leans: bool
     about_the_page: bool
+    code: bool = False
 
 
 def candidates(hit: Hit, question: str) -> Iterator[Candidate]:
@@ -67,6 +77,29 @@ def candidates(hit: Hit, question: str) -> Iterator[Candidate]:
         if place == 0 and not item and _begins_inside(text):
             continue
         yield Candidate(hit, hit.start + start, hit.start + end, text, place, bool(_LEANS.match(text)), bool(_ABOUT_THE_PAGE.match(text)))
+    if _HOW_TO.search(question):
+        yield from _examples(hit, question)
+
+
+def _examples(hit: Hit, question: str) -> Iterator[Candidate]:
+    """Short fenced blocks, each with the sentence before it."""
+    spans = sentence_spans(hit.text)
+    for block in re.finditer(r"^(`{3,}|~{3,})[^`\n]*\n.*?^\1[ \t]*$", hit.text, re.MULTILINE | re.DOTALL):
+        before = [(place, start, end) for place, (start, end) in enumerate(spans) if end <= block.start()]
+        if not before or hit.text[before[-1][2] : block.start()].strip() or block.end() - before[-1][1] > MAX_CHARACTERS:
+            continue
+        place, start, end = before[-1]
+        item = _ITEM.match(hit.text, start, end)
+        start = item.end() if item else start
+        lead = hit.text[start:end]
+        if lead.startswith(("|", "#", "`", "<")) or "\n\n" in lead or any(map(_steers, (lead, *block.group().split("\n")[1:-1]))):
+            continue
+        yield Candidate(hit, hit.start + start, hit.start + block.end(), hit.text[start : block.end()], place, False, False, code=True)
+
+
+def _steers(line: str) -> bool:
+    """As ``instruction_like``; an address in code is no link."""
+    return instruction_like(re.sub(r"\b(?:https?|ftp)://\S+", "", line))
 
 
 def _fenced(text: str) -> list[tuple[int, int]]:
@@ -81,9 +114,14 @@ def _fenced(text: str) -> list[tuple[int, int]]:
 def _is_prose(text: str) -> bool:
     """Mostly words: no formula, no row of cells, no line of code or list of links."""
     found = words(text)
-    letters = sum(char.isalpha() or char.isspace() for char in text)
+    bare = re.sub(r"`[^`]*`", "code", text)
+    letters = sum(char.isalpha() or char.isspace() for char in bare)
     cjk = sum("\u3400" <= char <= "\u9fff" for char in text)
-    return (len(found) >= _MIN_WORDS or cjk >= 8) and letters >= 0.78 * len(text) and text.count("|") < 2 and text.count("$") < 5
+    if cjk < 8 and len(_PLAIN.intersection(found)) < 2 - ("`" in text):
+        return False
+    if _CODE.search(re.sub(r"`[^`]*`", "code", text)):
+        return False
+    return (len(found) >= _MIN_WORDS or cjk >= 8) and letters >= 0.78 * len(bare) and text.count("|") < 2 and text.count("$") < 5
 
 
 def _begins_inside(text: str) -> bool:
