@@ -105,6 +105,9 @@ def _read(entry: Mapping[str, Any]) -> Question:
     unknown = set(entry) - _FIELDS
     if unknown:
         raise ValueError(f"there is no field {min(unknown)}")
+    unknown = {field for one in entry.get("evidence") or () for field in one} - {"urls", "terms"}
+    if unknown:
+        raise ValueError(f"evidence has no field {min(unknown)}")
     question = Question(
         id=str(entry["id"]),
         type=str(entry["type"]),
