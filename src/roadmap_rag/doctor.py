@@ -50,7 +50,13 @@ def _guarded(check: Callable[[App], Iterator[Check]], app: App) -> Iterator[Chec
         yield from check(app)
     except RoadmapRagError as error:
         message, _, remedy = str(error).partition("; run: ")
-        yield Check(check.__name__.strip("_"), False, message, remedy.removeprefix("rebuild it with: ") or "roadmap-rag ingest", needed=check is not _model)
+        yield Check(
+            check.__name__.strip("_"),
+            False,
+            message,
+            remedy.removeprefix("rebuild it with: ") or "roadmap-rag ingest",
+            needed=check is not _model,
+        )
 
 
 def _home(app: App) -> Iterator[Check]:

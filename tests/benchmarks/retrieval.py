@@ -2,7 +2,7 @@
 
     python tests/benchmarks/retrieval.py [--chunks 10000 200000] [--cold]
 
-Warm: a query through the retriever, against the least that there is to do, embedding it and scanning the vectors exactly. The larger indexes
+Warm: a query through the retriever, against the least there is to do, embedding it and scanning the vectors exactly. The larger indexes
 are synthetic: passages of words drawn with the frequencies of English, vectors at random. Cold (needs an index in the home): the command
 `roadmap-rag search` from process start to its hits, against the same through LlamaIndex's defaults over the same vectors, and against the
 imports alone.

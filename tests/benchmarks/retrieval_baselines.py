@@ -2,7 +2,7 @@
 
     python tests/benchmarks/retrieval_baselines.py        (some minutes: it embeds the corpus twice)
 
-`fused`: passages of 256 pieces cut without headings or titles, BM25 and MiniLM joined by reciprocal rank fusion. `llamaindex`: its defaults,
+`fused`: passages of 256 pieces cut without headings or titles, BM25 and MiniLM fused by reciprocal rank. `llamaindex`: its defaults,
 sentences packed to 1,024 tokens with 200 of overlap, dense search only. Both search for the last turn of a conversation.
 """
 

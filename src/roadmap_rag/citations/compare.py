@@ -7,6 +7,7 @@ number, another name, an added negation, the opposite direction, words that the 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -279,7 +280,7 @@ def _opposite_table() -> dict[str, frozenset[str]]:
 def _shared_pairs(said: tuple[str, ...], seen: tuple[str, ...]) -> float:
     """Share of the claim's neighbouring content words that stand close together in the evidence, in either order."""
     places = {word: at for at, word in enumerate(seen)}
-    pairs = list(zip(said, said[1:], strict=False))
+    pairs = list(itertools.pairwise(said))
     close = sum(abs(places[first] - places[second]) <= 3 for first, second in pairs if first in places and second in places)
     return close / len(pairs) if pairs else 0.0
 

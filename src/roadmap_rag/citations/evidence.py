@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import threading
 from collections import OrderedDict
@@ -38,7 +39,7 @@ def stretches(passage: str) -> tuple[Stretch, ...]:
     single = [Stretch(start, end, passage[start:end], (passage[start:end],)) for start, end in spans]
     pairs = [
         Stretch(first.start, second.end, passage[first.start : second.end], (first.text, second.text))
-        for first, second in zip(single, single[1:], strict=False)
+        for first, second in itertools.pairwise(single)
         if second.end - first.start <= MAX_QUOTE
     ]
     return tuple(single + pairs)

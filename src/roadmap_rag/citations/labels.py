@@ -133,7 +133,7 @@ def read_draft(draft: str, offered: int, addresses: Collection[str] = (), *, par
     parts: list[Part] = []
     for fenced, block in _blocks(draft.replace("\r\n", "\n").replace("\r", "\n")):
         if fenced:
-            parts.append(Part("code", _layout(parts, block), block.strip("\n")))
+            parts.append(Part("code", _layout(parts), block.strip("\n")))
         else:
             clean = _canonical_labels(_harmless(_MARK.sub("", block), addresses, removed))
             parts.extend(_prose(clean, offered, removed, first=not parts))
@@ -158,7 +158,7 @@ def _blocks(draft: str) -> Iterator[tuple[bool, str]]:
         yield False, draft[position:]
 
 
-def _layout(parts: list[Part], block: str) -> str:
+def _layout(parts: list[Part]) -> str:
     return "\n\n" if parts else ""
 
 
@@ -257,10 +257,9 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
         mark = prefix.group() if prefix and prefix.group().strip() else ""
         body = raw[len(mark) :].strip()
         single = bool(mark) or body.startswith("|") or bool(_HEADING.match(body)) or not body or bool(_RULE.match(raw))
-        if single or (paragraph and paragraph.startswith("|")) or _HEADING.match(paragraph):
-            if paragraph:
-                yield layout, paragraph
-                layout, paragraph = "", ""
+        if paragraph and (single or paragraph.startswith("|") or _HEADING.match(paragraph)):
+            yield layout, paragraph
+            layout, paragraph = "", ""
         if not body or (_RULE.match(raw) and "|" not in raw):
             layout += "\n"
             continue

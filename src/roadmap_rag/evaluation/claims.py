@@ -7,6 +7,7 @@ repository. ``python -m roadmap_rag.evaluation.claims`` prints the table of both
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -79,7 +80,7 @@ def find_passage(claim: Claim, generation: Generation) -> Hit | None:
         passages = [passage.chunk for passage in generation.passages_of(url)]
         text = generation.text(url) or ""
         spans = [(chunk.start, chunk.end, chunk.section) for chunk in passages]
-        spans += [(first.start, second.end, first.section) for first, second in zip(passages, passages[1:], strict=False)]
+        spans += [(first.start, second.end, first.section) for first, second in itertools.pairwise(passages)]
         for start, end, section in spans:
             if claim.evidence.within(text[start:end]):
                 return Hit(1, 1.0, False, url, document.title, section, text[start:end], start, end, document.fetched_at)
@@ -124,27 +125,21 @@ def suite(measured: Sequence[Measured], half: Half = "test") -> tuple[Metric, ..
     right = [chance for claim, _, chance in rows if claim.label == "supported"]
     wrong = [chance for claim, _, chance in rows if claim.label != "supported"]
     area = area_under_curve(right, wrong) if right and wrong else None
-    called = ("supported", "unsupported", "contradicted")
+
+    def called(name: str) -> Callable[[Claim, str], bool]:
+        return lambda _, verdict: verdict == name
+
+    def labelled(name: str) -> Callable[[Claim, str], bool]:
+        return lambda claim, _: name in (claim.label, claim.kind)
+
+    kinds = ("contradicted", "wrong-number", "swapped-name", "negation", "wrong-relation", "topical-but-unstated", "off-topic")
+    verdicts = ("supported", "unsupported", "contradicted")
     return (
-        share("precision of supported", lambda _, verdict: verdict == "supported", lambda claim, _: claim.label == "supported"),
-        share("recall of supported", lambda claim, _: claim.label == "supported", lambda _, verdict: verdict == "supported"),
+        share("precision of supported", called("supported"), labelled("supported")),
+        share("recall of supported", labelled("supported"), called("supported")),
         Metric("area under the curve", "share", area, None, None, len(rows)),
-        *(
-            share(
-                f"{kind} called supported",
-                lambda claim, _, kind=kind: kind in (claim.label, claim.kind),
-                lambda _, verdict: verdict == "supported",
-            )  # type: ignore[misc]
-            for kind in ("contradicted", "wrong-number", "swapped-name", "negation", "wrong-relation", "topical-but-unstated", "off-topic")
-        ),
-        *(
-            share(
-                f"labelled contradicted, called {name}",
-                lambda claim, _: claim.label == "contradicted",
-                lambda _, verdict, name=name: verdict == name,
-            )
-            for name in called
-        ),  # type: ignore[misc]
+        *(share(f"{kind} called supported", labelled(kind), called("supported")) for kind in kinds),
+        *(share(f"labelled contradicted, called {name}", labelled("contradicted"), called(name)) for name in verdicts),
     )
 
 

@@ -78,10 +78,10 @@ def candidates(hit: Hit, question: str) -> Iterator[Candidate]:
             continue
         yield Candidate(hit, hit.start + start, hit.start + end, text, place, bool(_LEANS.match(text)), bool(_ABOUT_THE_PAGE.match(text)))
     if _HOW_TO.search(question):
-        yield from _examples(hit, question)
+        yield from _examples(hit)
 
 
-def _examples(hit: Hit, question: str) -> Iterator[Candidate]:
+def _examples(hit: Hit) -> Iterator[Candidate]:
     """Short fenced blocks, each with the sentence before it."""
     spans = sentence_spans(hit.text)
     for block in re.finditer(r"^(`{3,}|~{3,})[^`\n]*\n.*?^\1[ \t]*$", hit.text, re.MULTILINE | re.DOTALL):
