@@ -56,18 +56,19 @@ class Relevance:
             for outline, score, row in zip(ranking.outlines, ranking.scores, ranking.features, strict=True):
                 if outline.row in span.rows and score > best["ranking"]:
                     best = {"ranking": score} | {name: float(row[FEATURES.index(name)]) for name in _COPIED}
-        held = set(terms(f"{self._title(span)} {span.section} {self._text_of(span.url)[span.start : span.stop]}"))
-        best["terms held"] = self._share_of_terms(held)
-        best["names held"] = _share(self._names, held)
-        best["numbers held"] = _share(self._numbers, held)
+        text = f"{self._title(span)} {span.section} {self._text_of(span.url)[span.start : span.stop]}".casefold()
+        best["terms held"] = self._share_of_terms(text)
+        best["names held"] = _share(self._names, text)
+        best["numbers held"] = _share(self._numbers, text)
         return best
 
     def _title(self, span: Span) -> str:
         return next((ranking.found.titles[span.url] for ranking in self._rankings if span.url in ranking.found.titles), "")
 
-    def _share_of_terms(self, held: set[str]) -> float:
+    def _share_of_terms(self, text: str) -> float:
+        """By rarity. A stem is looked up as a piece of the text: stemming every word of it would take longer than the search."""
         total = sum(self._rarities.values())
-        return sum(value for term, value in self._rarities.items() if term in held) / total if total else 0.0
+        return sum(value for term, value in self._rarities.items() if term in text) / total if total else 0.0
 
     def answerable(self, spans: Sequence[Span]) -> float:
         """The probability that the best of the spans answer the question."""
@@ -83,6 +84,6 @@ def question_features(spans: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {f"best {name}": max(features[name] for features in spans[:5]) for name in spans[0]}
 
 
-def _share(wanted: Sequence[str], held: set[str]) -> float:
+def _share(wanted: Sequence[str], text: str) -> float:
     """The share of what is asked for that is there; 1 when nothing is asked for."""
-    return sum(item in held for item in wanted) / len(wanted) if wanted else 1.0
+    return sum(item in text for item in wanted) / len(wanted) if wanted else 1.0

@@ -71,6 +71,7 @@ class RoadmapNames:
                 self._asked_by.setdefault(stem(word), set()).add(heading)
         self._names = {f"roadmap:{topic.id}": _as_terms((topic.title, *topic.also_called)) for topic in roadmap.topics}
         self._paths = {f"roadmap:{path.id}": _as_terms((path.title, *path.also_called)) for path in roadmap.paths}
+        self._words = {url: {word for name in names for word in name} for url, names in (self._names | self._paths).items()}
         self._parts = [
             _Part(
                 f"roadmap:{path.id}/{part.id}",
@@ -100,6 +101,8 @@ class RoadmapNames:
         documents: dict[str, float] = {}
         explained: set[str] = set()
         for url, names in (*self._names.items(), *self._paths.items()):
+            if found.isdisjoint(self._words[url]):
+                continue
             strength, used = max((_named(name, found) for name in names), key=lambda item: item[0])
             if strength:
                 documents[url] = strength
