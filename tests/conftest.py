@@ -102,6 +102,6 @@ def run_command(home: Path, *words: str, stdin: str | None = None, **variables: 
         text=True,
         env=environment,
         input=stdin if stdin is not None else "",
-        timeout=280,
+        timeout=900,
         check=False,
     )
