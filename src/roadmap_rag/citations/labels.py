@@ -4,9 +4,9 @@ Models write labels in many ways (``[1]``, ``[1, 2]``, ``【1】``, ``(source 1)
 line of their own). All become ``[n]`` first. Then the draft is cut into parts:
 
     claim    a sentence that says something: it will be judged
-    frame    says nothing by itself: a heading, "There are three kinds:", a question, a copied block of code; it stands or falls with the
-             claim that it introduces
-    decline  "the sources do not say …": no claim about the subject, kept behind what was claimed
+    code     a fenced block: supported when a passage holds its lines
+    frame    says nothing by itself: a heading, "There are three kinds:", a question; it stands or falls with the claim behind it
+    decline  "the sources do not say …": no claim about the subject; left out, and reported when nothing else holds
     filler   greetings, offers of help, a list of sources at the end: left out
 
 ``layout`` of a part is what stands before it (line breaks, list marks), so that the parts put together are the draft again. Images, links
@@ -66,7 +66,7 @@ _HTML = frozenset(
     template textarea tfoot th thead title tr track tt u ul video""".split()
 )
 _CODE = re.compile(r"(`+)(?:.+?)\1", re.DOTALL)
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+|>[ \t]?)*(`{3,}|~{3,})", re.MULTILINE)
 
 _HEADING = re.compile(r"#{1,6}[ \t]+\S|(\*\*|__)[^*_]{1,80}\1:?\s*$")
 _PREFIX = re.compile(r"(?:[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+|[ \t]*>[ \t]?|[ \t]+)+")
@@ -77,7 +77,7 @@ _SOURCES = re.compile(
 )
 
 _DECLINE = re.compile(
-    r"""not in the (?:sources|passages)
+    r"""not\ in\ the\ (?:sources|passages)
     |\b(?:sources?|passages?|texts?|documents?|context|excerpts?|articles?|information(?:\ provided)?|(?:provided|given)\ \w+|they|none)\b[^.]{0,60}?
         \b(?:do(?:es)?\ not|don['’]t|doesn['’]t|did\ not|didn['’]t|never|fails?\ to|cannot|can['’]t)\s+(?:\w+ly\s+)?(?:seem\ to\s+|appear\ to\s+|directly\s+)?
         (?:answer|say|state|mention|provide|contain|include|specify|describe|discuss|explain|address|cover|give|offer|give|indicate|tell|define|refer|name|list|have)
@@ -131,19 +131,31 @@ def read_draft(draft: str, offered: int, addresses: Collection[str] = (), *, par
     cut off: a last sentence without an end is left out."""
     removed: list[str] = []
     parts: list[Part] = []
-    for fenced, block in _blocks(draft.replace("\r\n", "\n").replace("\r", "\n")):
+    before = ""
+    lines = "\n".join(draft.splitlines()).split("\n")
+    for fenced, block in _blocks("\n".join(_split_at_fence(line) for line in lines)):
         if fenced:
-            parts.append(Part("code", _layout(parts), block.strip("\n")))
+            breaks = len(before) - len(before.rstrip("\n")) if before.strip() else 2
+            parts.append(Part("code", "\n" * max(1, min(breaks, 2)), _IMAGE.sub("", block.strip("\n"))))
         else:
             clean = _canonical_labels(_harmless(_MARK.sub("", block), addresses, removed))
             parts.extend(_prose(clean, offered, removed, first=not parts))
+        before = block
     if partial and parts and parts[-1].kind == "claim" and not re.search(r"[.!?…。！？)\]\"'”`*|]\s*$", parts[-1].text):
         parts.pop()
     return Draft(tuple(parts), tuple(removed))
 
 
+def _split_at_fence(line: str) -> str:
+    """A fence that opens behind text on its line gets a line of its own."""
+    if line.count("```") % 2 == 0 or _FENCE.match(line):
+        return line
+    before, _, after = line.rpartition("```")
+    return f"{before.rstrip()}\n```{after}"
+
+
 def _blocks(draft: str) -> Iterator[tuple[bool, str]]:
-    """The draft as stretches of prose and of fenced code, in order; together they are the draft."""
+    """The draft as stretches of prose and of fenced code, in order; a fence that is never closed is closed at the end."""
     position = 0
     while opening := _FENCE.search(draft, position):
         closing = re.compile(rf"^[ \t]*{re.escape(opening.group(1))}[`~]*[ \t]*$", re.MULTILINE).search(
@@ -152,14 +164,11 @@ def _blocks(draft: str) -> Iterator[tuple[bool, str]]:
         end = closing.end() if closing else len(draft)
         if opening.start() > position:
             yield False, draft[position : opening.start()]
-        yield True, draft[opening.start() : end]
+        block = draft[opening.start() : end]
+        yield True, block if closing else f"{block.rstrip()}\n{opening.group(1)}"
         position = end
     if position < len(draft):
         yield False, draft[position:]
-
-
-def _layout(parts: list[Part]) -> str:
-    return "\n\n" if parts else ""
 
 
 def _harmless(text: str, addresses: Collection[str], removed: list[str]) -> str:
@@ -214,7 +223,7 @@ def _canonical_labels(text: str) -> str:
         return "".join(f"[{number}]" for number in dict.fromkeys(found))
 
     def canonical(prose: str) -> str:
-        prose = _BRACKETED.sub(expand, _BARE.sub(expand, prose))
+        prose = _BARE.sub(expand, _BRACKETED.sub(expand, prose))
         prose = re.sub(rf"([。！？])\s*({_LABELS})", r"\2\1", prose)
         for pattern in (_ATTRIBUTION, _SAYS):
             prose = pattern.sub(lambda match: "".join(match.group() for match in _LABEL.finditer(match.group(1))) + " ", prose)
@@ -250,24 +259,24 @@ def _prose(text: str, offered: int, removed: list[str], *, first: bool) -> Itera
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:
     """(layout, line): a paragraph is one line, a list item with its continuation is one line."""
-    layout = ""
-    paragraph = ""
-    for raw in text.split("\n"):
+    layout, paragraph, breaks = "", "", 0
+    for number, raw in enumerate(text.split("\n")):
+        breaks += number > 0
         prefix = _PREFIX.match(raw)
         mark = prefix.group() if prefix and prefix.group().strip() else ""
         body = raw[len(mark) :].strip()
-        single = bool(mark) or body.startswith("|") or bool(_HEADING.match(body)) or not body or bool(_RULE.match(raw))
-        if paragraph and (single or paragraph.startswith("|") or _HEADING.match(paragraph)):
+        rule = bool(_RULE.match(raw)) and "|" not in raw
+        alone = bool(mark) or body.startswith("|") or bool(_HEADING.match(body)) or not body or rule
+        if paragraph and (alone or paragraph.startswith("|") or _HEADING.match(paragraph)):
             yield layout, paragraph
-            layout, paragraph = "", ""
-        if not body or (_RULE.match(raw) and "|" not in raw):
-            layout += "\n"
+            paragraph = ""
+        if not body or rule:
             continue
         if paragraph:
             paragraph += f" {body}"
         else:
-            layout += f"\n{mark}"
-            paragraph = body
+            layout, paragraph = "\n" * min(breaks, 2) + mark, body
+        breaks = 0
     if paragraph:
         yield layout, paragraph
 
@@ -287,13 +296,15 @@ def _take_labels(sentence: str, offered: int, removed: list[str]) -> tuple[str, 
 
     pieces = [piece if code else re.sub(r"\s*\[(\d{1,2})\]", take, piece) for code, piece in _code_spans(sentence)]
     text = re.sub(r"[ \t]{2,}", " ", "".join(pieces)).strip()
-    text = re.sub(r"\s+([.,;:!?])(?=\s|$)", r"\1", re.sub(r"^[,;:\s]+", "", text))
+    text = re.sub(r"\s+([.,;:!?])(?=\s|$)", r"\1", re.sub(r"^(?:[,;:\s]|(?:[-*+•>]|#{1,6}|\d{1,3}[.)])\s)+", "", text))
     if labels and text[:1].islower() and sentence.lstrip().startswith("["):
         text = text[0].upper() + text[1:]
     return text, tuple(dict.fromkeys(labels))
 
 
 def _kind(sentence: str) -> Kind:
+    if _HEADING.match(sentence):
+        return "frame"
     if _FILLER.search(sentence) and not _LEAD_IN.search(sentence):
         return "filler"
     if _DECLINE.search(sentence):

@@ -12,6 +12,7 @@ from roadmap_rag.citations.labels import CONTRADICTED_MARK, UNSUPPORTED_MARK
 from roadmap_rag.domain import Citation, Hit, Sentence, Verdict
 
 _MARKS: dict[Verdict, str] = {"supported": "", "unsupported": UNSUPPORTED_MARK, "contradicted": CONTRADICTED_MARK}
+_FENCED = re.compile(r"\n[ \t]*(?:`{3,}|~{3,})[ \t]*$")
 _STOP = re.compile(r"([.!?…。！？]+[\"'”’)*_]*)$")
 
 
@@ -63,7 +64,7 @@ def render(
     answer = ""
     for each in checked:
         cited = tuple(dict.fromkeys(numbers.setdefault(places[evidence], len(numbers) + 1) for evidence in each.evidence))
-        text = _with_labels(each.text, cited) if each.verdict == "supported" else each.text + _MARKS[each.verdict]
+        text = _with_labels(each.text, cited) if each.verdict == "supported" else _marked(each.text, _MARKS[each.verdict])
         sentences.append(Sentence(text, each.verdict, cited))
         answer += (each.layout if answer else each.layout.lstrip()) + text
     return Verified(
@@ -104,6 +105,10 @@ def _citation(number: int, place: Evidence) -> Citation:
     return Citation(number, hit.url, hit.title, hit.section, quote, place.start, place.end, hit.fetched_at)
 
 
+def _marked(text: str, mark: str) -> str:
+    return f"{text}\n\n{mark.strip()}" if _FENCED.search(text) else text + mark
+
+
 def _with_labels(text: str, numbers: Sequence[int]) -> str:
     """Labels stand before the final stop, in a table row before the last bar, after a fence on a line of their own."""
     labels = "".join(f"[{number}]" for number in numbers)
@@ -111,7 +116,7 @@ def _with_labels(text: str, numbers: Sequence[int]) -> str:
         return text
     if text.endswith("|") and text.startswith("|"):
         return f"{text[:-1].rstrip()} {labels} |"
-    if text.endswith(("```", "~~~")):
+    if _FENCED.search(text):
         return f"{text}\n\n{labels}"
     stop = _STOP.search(text)
     return f"{text[: stop.start()]} {labels}{stop.group()}" if stop and text[: stop.start()].strip() else f"{text} {labels}"

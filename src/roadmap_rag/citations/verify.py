@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from roadmap_rag.citations.compare import compare, read
-from roadmap_rag.citations.evidence import Encode, Stretch, VectorMemory, stems, stretches
+from roadmap_rag.citations.evidence import MAX_QUOTE, Encode, Stretch, VectorMemory, stems, stretches
 from roadmap_rag.citations.judge import constants, judge
 from roadmap_rag.citations.labels import Part, read_draft
 from roadmap_rag.citations.render import Checked, Evidence, Verified, render
@@ -45,45 +45,43 @@ def verify(draft: str, passages: Sequence[Hit], encode: Encode, *, strict: bool 
     """Check a draft whose label ``[i]`` means ``passages[i - 1]``.
 
     With ``strict`` sentences that are not supported are left out, else they are marked. With ``partial`` the draft was cut off, and a last
-    sentence without an end is left out. Verifying the answer again against the cited passages in their order changes nothing.
+    sentence without an end is left out. Verifying the answer again, with the cited
+    passages in front in the order of their labels, changes nothing.
     """
-    read_ = read_draft(draft, len(passages), {hit.url for hit in passages}, partial=partial)
-    claims = [part for part in read_.parts if part.kind == "claim"]
+    parts = read_draft(draft, len(passages), {hit.url for hit in passages}, partial=partial)
+    claims = [part for part in parts.parts if part.kind == "claim"]
     judgements = iter(judge_claims([(part.text, part.labels) for part in claims], passages, encode))
     checked: list[Checked] = []
     details: list[Mapping[str, Any]] = []
     frames: list[Part] = []
-    for part in read_.parts:
-        kind = part.kind
-        if kind == "code":
-            kind = "frame" if _copied(part.text, passages) else "claim"
-        detail: dict[str, Any] = {"text": part.text, "kind": kind, "labels": list(part.labels)}
+    skipped = ""
+    for part in parts.parts:
+        detail: dict[str, Any] = {"text": part.text, "kind": part.kind, "labels": list(part.labels)}
         details.append(detail)
-        if kind == "filler":
+        if "\n" in skipped and "\n" not in part.layout:  # what was left out began the line
+            part = replace(part, layout=skipped)  # noqa: PLW2901
+        skipped = ""
+        if part.kind in ("filler", "decline"):
+            skipped = part.layout
             continue
-        if kind == "frame":
+        if part.kind == "frame":
             frames.append(part)
             continue
-        if kind == "decline":
-            if checked and not frames:
-                checked[-1] = Checked(checked[-1].layout, checked[-1].text, checked[-1].verdict, checked[-1].evidence)
-            continue
-        judgement = Judgement("unsupported", 0.0, None, {}) if part.kind == "code" else next(judgements)
+        judgement = _judge_code(part.text, passages) if part.kind == "code" else next(judgements)
         place = judgement.place
         detail |= {"verdict": judgement.verdict, "chance": round(judgement.chance, 3), "features": dict(judgement.features)}
         if place:
             detail |= {"url": place.url, "start": place.start, "end": place.end}
         if strict and judgement.verdict != "supported":
+            skipped = part.layout
             continue
-        supported = judgement.verdict == "supported" and place is not None
-        before = "".join(frame.layout + frame.text for frame in frames) + part.layout if frames else part.layout
-        text = before.lstrip() + part.text if frames else part.text
-        layout = frames[0].layout if frames else part.layout
+        joined = [*frames, part]
+        text = joined[0].text + "".join(each.layout + each.text for each in joined[1:])
+        evidence = (place,) if place and judgement.verdict == "supported" else ()
+        checked.append(Checked(joined[0].layout, text, judgement.verdict, evidence))
         frames = []
-        checked.append(Checked(layout, text, judgement.verdict, (place,) if supported and place else ()))
-    declines = [part for part in read_.parts if part.kind == "decline"]
-    held = any(each.verdict == "supported" for each in checked)
-    return render(checked, declined=bool(declines) and not held, removed=read_.removed, details=details)
+    declined = any(part.kind == "decline" for part in parts.parts) and not any(each.verdict == "supported" for each in checked)
+    return render(checked, declined=declined, removed=parts.removed, details=details)
 
 
 def judge_claims(claims: Sequence[tuple[str, Sequence[int]]], passages: Sequence[Hit], encode: Encode) -> list[Judgement]:
@@ -146,8 +144,19 @@ def _shortlist(claim: str, passages: Sequence[Hit]) -> list[tuple[int, Stretch]]
     return [(number, stretch) for *_, number, stretch in scored[:_SHORTLIST]]
 
 
-def _copied(block: str, passages: Sequence[Hit]) -> bool:
-    """Whether a fenced block stands in a passage, line by line, whatever its indentation."""
-    lines = [line for raw in block.split("\n")[1:-1] if (line := re.sub(r"\s+", " ", raw).strip())]
-    seen = [re.sub(r"\s+", " ", hit.text) for hit in passages]
-    return bool(lines) and any(sum(line in text for line in lines) >= 0.8 * len(lines) for text in seen)
+def _judge_code(block: str, passages: Sequence[Hit]) -> Judgement:
+    """A fenced block is supported when its lines stand in a passage one after the other, whatever their indentation."""
+    wanted = [_squeeze(line) for line in block.split("\n")[1:-1] if line.strip()]
+    for hit in passages:
+        lines = [match.span() for match in re.finditer(r"\S[^\n]*", hit.text)]
+        seen = [_squeeze(hit.text[start:end]) for start, end in lines]
+        for at in range(len(seen) - len(wanted) + 1 if wanted else 0):
+            if seen[at : at + len(wanted)] == wanted:
+                ends = [end for _, end in lines[at : at + len(wanted)] if end - lines[at][0] <= MAX_QUOTE]
+                end = ends[-1] if ends else lines[at][0] + MAX_QUOTE
+                return Judgement("supported", 1.0, Evidence(hit.url, hit.start + lines[at][0], hit.start + end, hit), {})
+    return Judgement("unsupported", 0.0, None, {})
+
+
+def _squeeze(line: str) -> str:
+    return re.sub(r"\s+", " ", line).strip()
