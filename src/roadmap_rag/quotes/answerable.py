@@ -28,8 +28,13 @@ FEATURES = ("number further off", "names missing", "names together")
 
 _ASKS_NUMBER = re.compile(
     r"\bhow (?:many|much|large|long|big|fast|old|often|high|far|few)\b|\bwhen (?:was|were|did)\b|\bcosts?\b|\bwie (?:viele?|lange|groß|hoch|schnell|oft|alt)\b|多少|几个|"
-    r"\b(?:what|which)\b[^?]{0,40}\b(?:score|accuracy|size|rate|percentage|percent|number|version|year|price|length|rank|value|share|ratio|speed|throughput|dimension|"
-    r"amount|date|charge|driver)s?\b",
+    r"\b(?:what|which)\b(?:\s+[\w-]+){0,4}?\s+(?:score|accuracy|size|rate|percentage|percent|number|version|year|price|ratio|speed|throughput|dimension|amount|date|charge|"
+    r"driver|win rate)s?\b",
+    re.IGNORECASE,
+)
+_DIGITS = re.compile(r"(?<![\w.-])\d{1,12}(?:\.\d+)?")
+_NUMBER_WORD = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundreds?|thousands?|millions?|billions?|half|twice|double[ds]?|triple[ds]?|once|zero)\b",
     re.IGNORECASE,
 )
 _IN_SENTENCE_BEFORE, _IN_HEADING = 0.7, 0.5
@@ -85,7 +90,7 @@ def measure(question: str, hits: Sequence[Hit]) -> dict[str, float]:
             own = frozenset(stems(sentence))
             share = _share(weights, own, before, above)
             best = max(best, share)
-            if {*read(sentence).numbers, *(float(digits) for digits in re.findall(r"\d{1,15}", sentence))} - asked.numbers:
+            if _states_number(sentence, asked.numbers):
                 best_number = max(best_number, share)
             before = own
     found = [context_words(context) for context in contexts]
@@ -95,6 +100,11 @@ def measure(question: str, hits: Sequence[Hit]) -> dict[str, float]:
         "names missing": float(min(len(names_missing(asked.names, context_words("\n".join(contexts)))), 2)),
         "names together": max(1 - len(names_missing(asked.names, each)) / count for each in found) if count else 1.0,
     }
+
+
+def _states_number(sentence: str, asked: frozenset[float]) -> bool:
+    """Whether the sentence has a number of its own: in digits that are no part of a name (not GPT-3, not V100), or in words."""
+    return bool(_NUMBER_WORD.search(sentence)) or any(float(digits) not in asked for digits in _DIGITS.findall(sentence))
 
 
 def _context(hit: Hit) -> str:

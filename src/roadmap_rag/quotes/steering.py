@@ -25,6 +25,7 @@ _OVERRIDES = re.compile(
     r"""
     \b(?:ignore|disregard|forget|override|bypass|discard|skip)\b[^.]{0,40}\b(?:previous|prior|above|preceding|earlier|former|other|all|any|your|these|those|system)\b
         [^.]{0,30}\b(?:instructions?|prompts?|rules?|messages?|context|guidelines?|directions?|orders?|training|passages?|sources?|questions?|said|told|commands?)\b
+    |\b(?:ignore|disregard|forget|override)\b[^.]{0,25}\b(?:instructions?|prompts?|rules?|messages?|guidelines?)\b[^.]{0,15}\b(?:above|before|so\ far|earlier)\b
     |\b(?:new|updated|real|actual|important|urgent)\ (?:system\ )?instructions?\b|\bsystem\ override\b|\bprompt\ injection\ payload\b|\bjailbreak\b[^.]{0,20}\bmode\b
     |(?:^|\n)\W*(?:system|assistant|developer)\s*(?:prompt|message|note|turn)?\s*[:：>\]]|(?:^|\n)\W*(?:user|human)\s*[:：>\]]
     |<\|[\w ]{2,20}\|?>|\[/?(?:INST|SYS)\]|<</?SYS>>|</?(?:system|assistant|instructions?|passage|context|prompt)\b[^>]*>|\#{2,}\s*(?:instruction|response|system)s?\b
