@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from roadmap_rag.citations import CONTRADICTED_MARK, UNSUPPORTED_MARK, Verified, verify
 from roadmap_rag.citations.compare import names_missing, negation_clashes, numbers_missing, opposed, read
 from roadmap_rag.citations.evidence import MAX_QUOTE, VectorMemory, stretches
@@ -227,7 +228,7 @@ class TestVerdicts:
 class TestDrafts:
     def test_lists_code_and_paragraphs_are_kept(self) -> None:
         passages = (*PASSAGES, hit("Install it with:\n\n```\npip install peft\n```\n\nPEFT loads adapters from the hub.", 3))
-        draft = "## Adapters\n\nTwo facts about LoRA:\n\n- LoRA freezes the pretrained weights [1].\n- LoRA trains two low-rank matrices [1].\n\n```\npip install peft\n```\n\nPEFT loads adapters from the hub [3]."
+        draft = "## Adapters\n\nTwo facts about LoRA:\n\n- LoRA freezes the pretrained weights [1].\n- LoRA trains two low-rank matrices [1].\n\n```\npip install peft\n```\n\nPEFT loads adapters from the hub [3]."  # noqa: E501
         verified = verify(draft, passages, encode)
         expected = draft.replace("[3]", "[3]").replace("peft\n```\n", "peft\n```\n\n[2]\n")
         assert verified.answer == expected

@@ -8,6 +8,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from roadmap_rag.domain import Hit
 from roadmap_rag.quotes import answerability, compose, instruction_like
 from roadmap_rag.quotes.sentences import candidates

@@ -59,7 +59,7 @@ def verify(draft: str, passages: Sequence[Hit], encode: Encode, *, strict: bool 
         detail: dict[str, Any] = {"text": part.text, "kind": part.kind, "labels": list(part.labels)}
         details.append(detail)
         if "\n" in skipped and "\n" not in part.layout:  # what was left out began the line
-            part = replace(part, layout=skipped)  # noqa: PLW2901
+            part = replace(part, layout=skipped)
         skipped = ""
         if part.kind in ("filler", "decline"):
             skipped = part.layout
