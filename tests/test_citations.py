@@ -239,6 +239,12 @@ class TestDrafts:
         verified = check("LoRA freezes the pretrained weights [1].\n\n```\nrm -rf /\n```")
         assert [sentence.verdict for sentence in verified.sentences] == ["supported", "unsupported"]
 
+    def test_what_is_repeated_is_said_once(self) -> None:
+        draft = "[1] LoRA freezes the pretrained weights.\n[2] A 65B model fits on a single 48 GB GPU.\n[1] LoRA freezes the pretrained weights."
+        verified = check(draft)
+        assert verified.answer == "LoRA freezes the pretrained weights [1].\nA 65B model fits on a single 48 GB GPU [2]."
+        assert verified.details[2]["kind"] == "repeated"
+
     def test_fillers_and_frames_are_no_support(self) -> None:
         verified = check("Sure! Here is what I found:\n\nI hope this helps!")
         assert (verified.supported, verified.answer, verified.sentences) == (False, "", ())

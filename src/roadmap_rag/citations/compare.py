@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from roadmap_rag.citations.evidence import stems
@@ -55,6 +56,8 @@ _NUMBER_WORDS = {
     }.items()
     for name in names.split()
 }  # fmt: skip
+_FAMILY = 5
+"""Letters that words of one family share at least, and by how many their stems may differ in length."""
 _NEGATIONS = frozenset(
     "not no never none nor without cannot neither nothing hardly rarely nobody n't unlike lack lacks lacking fails".split()
 )
@@ -100,7 +103,12 @@ class Reading:
     numbers: frozenset[float]
     names: frozenset[str]
     negations: int
-    strong: frozenset[str]
+    words: frozenset[str]
+
+    @property
+    def strong(self) -> frozenset[str]:
+        """Words that claim much: only, always, best."""
+        return self.words & _STRONG
 
 
 _NAME = re.compile(r"[A-Za-z][\w]*(?:[-./+#_][\w]+)*\+*")
@@ -113,7 +121,7 @@ def read(text: str) -> Reading:
     content = tuple(dict.fromkeys(each for each in found if each not in stop and (len(each) > 1 or each.isalnum()) and not each.isdigit()))
     lowered = words(text)
     negations = sum(word in _NEGATIONS or word.endswith(("n't", "n’t")) for word in lowered)
-    return Reading(found, content, _numbers(text), _names(text), negations, frozenset(word for word in lowered if word in _STRONG))
+    return Reading(found, content, _numbers(text), _names(text), negations, frozenset(lowered))
 
 
 @functools.cache
@@ -180,25 +188,39 @@ def _named(name: str, context: frozenset[str]) -> bool:
     return len(parts) > 1 and all(part in context or stem(part) in context for part in parts)
 
 
-def covered(word: str, others: frozenset[str]) -> bool:
-    """The same stem, or words of one family: "prefer" and "preference"."""
-    if word in others:
-        return True
-    if len(word) < 5:
-        return False
-    return any(other.startswith(word[: max(5, len(word) - 3)]) and abs(len(other) - len(word)) <= 5 for other in others if len(other) >= 5)
+class Vocabulary:
+    """The stems of a text, and whether they cover a word: the same stem, or one of its family, as "prefer" covers "preference"."""
+
+    __slots__ = ("_by_start", "words")
+
+    def __init__(self, found: Iterable[str]) -> None:
+        self.words = frozenset(found)
+        self._by_start: dict[str, list[str]] = {}
+        for word in self.words:
+            if len(word) >= _FAMILY:
+                self._by_start.setdefault(word[:_FAMILY], []).append(word)
+
+    def covers(self, word: str) -> bool:
+        if word in self.words:
+            return True
+        start = word[: max(_FAMILY, len(word) - 3)]
+        return any(other.startswith(start) and abs(len(other) - len(word)) <= _FAMILY for other in self._by_start.get(word[:_FAMILY], ()))
+
+
+@functools.lru_cache(maxsize=8_192)
+def vocabulary(text: str) -> Vocabulary:
+    return Vocabulary(stems(text))
 
 
 def compare(claim: str, stretch: str, context: str, cosine: float) -> dict[str, float]:
     """Features of a claim beside a stretch; ``context`` is its passage with title and section."""
     said, seen = read(claim), read(stretch)
-    near, far = frozenset(seen.stems), frozenset(stems(context))
+    near, far, own = vocabulary(stretch), vocabulary(context), vocabulary(claim)
     weights = {word: 1.0 + 0.5 * (word in said.names or any(char.isdigit() for char in word)) for word in said.content}
     total = sum(weights.values()) or 1.0
-    missing = [word for word in said.content if not covered(word, near)]
-    far_missing = [word for word in missing if not covered(word, far)]
-    claim_words = frozenset(said.stems)
-    reverse = sum(covered(word, claim_words) for word in seen.content) / (len(seen.content) or 1)
+    missing = [word for word in said.content if not near.covers(word)]
+    far_missing = [word for word in missing if not far.covers(word)]
+    reverse = sum(own.covers(word) for word in seen.content) / (len(seen.content) or 1)
     return {
         "cosine": cosine,
         "coverage": 1 - sum(weights[word] for word in missing) / total,
@@ -211,7 +233,7 @@ def compare(claim: str, stretch: str, context: str, cosine: float) -> dict[str, 
         "names_missing": float(min(len(names_missing(said.names, context_words(context))), 2)),
         "negation": float(min(negation_clashes(said, seen), 2)),
         "opposites": float(min(len(opposed(said.stems, seen.stems)), 2)),
-        "strong_words": float(min(len(said.strong - frozenset(words(stretch))), 2)),
+        "strong_words": float(min(len(said.strong - seen.words), 2)),
         "order": _order(said.content, seen.content),
     }
 
@@ -219,8 +241,8 @@ def compare(claim: str, stretch: str, context: str, cosine: float) -> dict[str, 
 def numbers_missing(claim: str, context: str) -> tuple[float, ...]:
     """Numbers of the claim that the context does not state, in any way of writing them."""
     stated = loose_numbers(context)
-    wanted = set(read(claim).numbers)
-    wanted |= {value for word in words(claim) if (value := _NUMBER_WORDS.get(word)) is not None and value > 2}
+    said = read(claim)
+    wanted = said.numbers | {value for word in said.words if (value := _NUMBER_WORDS.get(word)) is not None and value > 2}
     return tuple(sorted(value for value in wanted if not any(abs(value - other) <= 1e-9 * max(1.0, abs(value)) for other in stated)))
 
 

@@ -19,6 +19,7 @@ Encode = Callable[[Sequence[str]], "np.ndarray[Any, np.dtype[np.float32]]"]
 
 MAX_QUOTE = 400
 """Characters of a quote at most."""
+_BATCH = 8
 _VECTORS_KEPT = 4_096
 
 
@@ -73,8 +74,9 @@ class VectorMemory:
         with self._lock:
             known = {text: self._kept[encode, text] for text in texts if (encode, text) in self._kept}
         missing = sorted({text for text in texts if text not in known}, key=len)
-        if missing:
-            known.update(zip(missing, encode(missing), strict=True))
+        for first in range(0, len(missing), _BATCH):  # of like length, since a batch is as wide as its longest text
+            batch = missing[first : first + _BATCH]
+            known.update(zip(batch, encode(batch), strict=True))
         with self._lock:
             for text in texts:
                 self._kept[encode, text] = known[text]

@@ -267,7 +267,10 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
         body = raw[len(mark) :].strip()
         rule = bool(_RULE.match(raw)) and "|" not in raw
         alone = bool(mark) or body.startswith("|") or bool(_HEADING.match(body)) or not body or rule
-        if paragraph and (alone or paragraph.startswith("|") or _HEADING.match(paragraph)):
+        opens = re.match(r"\[\d{1,2}\]\s*\w", body) and re.search(
+            r"[.!?。！？]\W*$", paragraph
+        )  # "[2] The next sentence" on a line of its own
+        if paragraph and (alone or opens or paragraph.startswith("|") or _HEADING.match(paragraph)):
             yield layout, paragraph
             paragraph = ""
         if not body or rule:

@@ -55,6 +55,7 @@ def verify(draft: str, passages: Sequence[Hit], encode: Encode, *, strict: bool 
     details: list[Mapping[str, Any]] = []
     frames: list[Part] = []
     skipped = ""
+    said: set[str] = set()
     for part in parts.parts:
         detail: dict[str, Any] = {"text": part.text, "kind": part.kind, "labels": list(part.labels)}
         details.append(detail)
@@ -75,6 +76,10 @@ def verify(draft: str, passages: Sequence[Hit], encode: Encode, *, strict: bool 
         if strict and judgement.verdict != "supported":
             skipped = part.layout
             continue
+        if part.text.casefold() in said and part.kind == "claim":  # small models repeat themselves
+            detail["kind"], skipped = "repeated", part.layout
+            continue
+        said.add(part.text.casefold())
         joined = [*frames, part]
         text = joined[0].text + "".join(each.layout + each.text for each in joined[1:])
         evidence = (place,) if place and judgement.verdict == "supported" else ()

@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from roadmap_rag.citations.compare import context_words, covered, names_missing, read
-from roadmap_rag.citations.evidence import stems
+from roadmap_rag.citations.compare import Vocabulary, context_words, names_missing, read, vocabulary
 from roadmap_rag.domain import Hit
 from roadmap_rag.text import sentence_spans, terms
 
@@ -77,17 +76,17 @@ def measure(question: str, hits: Sequence[Hit]) -> dict[str, float]:
     more), names that no passage has (0 to 2), and the share of the names that one passage has."""
     wanted = tuple(dict.fromkeys(terms(question)))
     contexts = [_context(hit) for hit in hits]
-    seen = [frozenset(stems(context)) for context in contexts]
-    counts = {word: sum(covered(word, each) for each in seen) for word in wanted}
+    seen = [vocabulary(context) for context in contexts]
+    counts = {word: sum(each.covers(word) for each in seen) for word in wanted}
     weights = {word: math.log(1 + len(hits) / (count + 0.5)) for word, count in counts.items()}
     asked = read(question)
     best = best_number = 0.0
     for hit in hits:
-        above = frozenset(stems(f"{hit.title} {hit.section}"))
-        before: frozenset[str] = frozenset()
+        above = vocabulary(f"{hit.title} {hit.section}")
+        before = Vocabulary(())
         for start, end in sentence_spans(hit.text):
             sentence = hit.text[start:end]
-            own = frozenset(stems(sentence))
+            own = vocabulary(sentence)
             share = _share(weights, own, before, above)
             best = max(best, share)
             if _states_number(sentence, asked.numbers):
@@ -111,9 +110,9 @@ def _context(hit: Hit) -> str:
     return f"{hit.title}\n{hit.section}\n{hit.text}"
 
 
-def _share(weights: Mapping[str, float], own: frozenset[str], before: frozenset[str], above: frozenset[str]) -> float:
+def _share(weights: Mapping[str, float], own: Vocabulary, before: Vocabulary, above: Vocabulary) -> float:
     def part(word: str) -> float:
-        return 1.0 if covered(word, own) else _IN_SENTENCE_BEFORE if covered(word, before) else _IN_HEADING if covered(word, above) else 0.0
+        return 1.0 if own.covers(word) else _IN_SENTENCE_BEFORE if before.covers(word) else _IN_HEADING if above.covers(word) else 0.0
 
     return sum(weight * part(word) for word, weight in weights.items()) / (sum(weights.values()) or 1.0)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import html
 import re
 import unicodedata
@@ -58,10 +59,10 @@ _ORDERS = re.compile(
 )
 _ABOUT_PROMPTS = re.compile(r"\b(?:prompts?|prompting|inject\w*|jailbreak\w*|instruct\w*|system messages?|role)\b|提示|指令", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_MIXED = re.compile(r"[A-Za-z][013457@$]|[013457@$][A-Za-z]")
 _SQUEEZED = re.compile(
     r"(?:ignore|disregard|forget|override)(?:all|any|the|your)?(?:of)?(?:the|your)?(?:previous|prior|above|preceding|earlier)(?:instruction|prompt|rule|message)"
 )
-_SPACED = re.compile(r"\b(?:\w[ .\-_*]){5,}\w\b")
 
 
 def instruction_like(sentence: str, question: str = "") -> bool:
@@ -70,10 +71,15 @@ def instruction_like(sentence: str, question: str = "") -> bool:
     When the question is about prompts, sentences of prompts such as "You are a helpful assistant" are no longer; overrides,
     fake turns, images and addresses always are.
     """
-    readings = tuple(_readings(sentence))
-    if any(_OVERRIDES.search(reading) for reading in readings) or _SQUEEZED.search(re.sub(r"[\W_]", "", readings[1]).lower()):
-        return True
-    return not _ABOUT_PROMPTS.search(question) and any(_ORDERS.search(reading) for reading in readings)
+    overrides, orders = _judge(sentence)
+    return overrides or (orders and not _ABOUT_PROMPTS.search(question))
+
+
+@functools.lru_cache(maxsize=8_192)
+def _judge(sentence: str) -> tuple[bool, bool]:
+    readings = tuple(dict.fromkeys(_readings(sentence)))
+    overrides = any(_OVERRIDES.search(reading) or _SQUEEZED.search(re.sub(r"[\W_]", "", reading).lower()) for reading in readings)
+    return overrides, any(_ORDERS.search(reading) for reading in readings)
 
 
 def _readings(sentence: str) -> Iterator[str]:
@@ -84,9 +90,9 @@ def _readings(sentence: str) -> Iterator[str]:
     latin = visible.translate(_LOOK_ALIKES)
     yield latin
     yield re.sub(r"[*_`~]", "", latin)
-    yield latin.translate(_LEET)
-    yield _SPACED.sub(lambda match: re.sub(r"[ .\-_*]", "", match.group()), latin)
     yield latin[::-1]
+    if _MIXED.search(latin):
+        yield latin.translate(_LEET)
     for match in _BASE64.finditer(visible):
         piece = match.group().rstrip("=")
         try:
