@@ -240,8 +240,8 @@ class TestDrafts:
         assert [sentence.verdict for sentence in verified.sentences] == ["supported", "unsupported"]
 
     def test_what_is_repeated_is_said_once(self) -> None:
-        draft = "[1] LoRA freezes the pretrained weights.\n[2] A 65B model fits on a single 48 GB GPU.\n[1] LoRA freezes the pretrained weights."
-        verified = check(draft)
+        repeated = "[1] LoRA freezes the pretrained weights."
+        verified = check(f"{repeated}\n[2] A 65B model fits on a single 48 GB GPU.\n{repeated}")
         assert verified.answer == "LoRA freezes the pretrained weights [1].\nA 65B model fits on a single 48 GB GPU [2]."
         assert verified.details[2]["kind"] == "repeated"
 
