@@ -10,6 +10,7 @@ import pytest
 
 from conftest import run_command
 from roadmap_rag import __version__
+from roadmap_rag.store import Store
 
 ANSWER_KEYS = {
     "question",
@@ -267,4 +268,13 @@ def test_history(roadmap_home: Path) -> None:
     exported = run_command(roadmap_home, "history", "export", name).stdout
     assert exported.startswith(f"# {question}\n")
     assert "notes:group.md" in exported
+    assert run_command(roadmap_home, "history", "feedback").stdout == ""
+    Store(roadmap_home / "user.sqlite").give_feedback(shown["exchanges"][0]["id"], "down", "no month")
+    lines = run_command(roadmap_home, "history", "feedback").stdout
+    judged = json.loads(lines)
+    assert (judged["question"], judged["history"], judged["verdict"], judged["reason"]) == (question, [], "down", "no month")
+    assert "notes:group.md" in judged["citations"]
+    assert read(roadmap_home, "history", "feedback")["feedback"] == [judged]
+    again = run_command(roadmap_home, "ask", "-", "--no-model", stdin=lines)
+    assert json.loads(again.stdout)["id"] == judged["id"]
     assert name not in {each["id"] for each in read(roadmap_home, "history", "delete", name)["conversations"]}

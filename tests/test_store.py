@@ -1,5 +1,7 @@
 """Conversations: kept, found, exported, deleted."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,43 @@ def test_feedback_and_titles(store: Store) -> None:
     store.rename(name, "Better")
     found = store.conversation(name)
     assert (found.title, found.exchanges[0].feedback, found.exchanges[0].feedback_reason) == ("Better", "down", "the wrong page")
+
+
+def test_a_question_asked_again_takes_the_place_of_the_old_one_and_what_followed(store: Store) -> None:
+    name = store.start("x", NOW)
+    store.add(name, answer("one", "1"), NOW)
+    second = store.add(name, answer("two", "obsolete"), NOW)
+    store.add(name, answer("three", "3"), NOW)
+    store.add(name, answer("two, edited", "2"), NOW, replaces=second)
+    assert [each.question for each in store.conversation(name).exchanges] == ["one", "two, edited"]
+    assert store.conversations("obsolete") == []
+
+
+def test_feedback_can_be_asked_again_with_its_history_even_of_answers_that_were_replaced(store: Store) -> None:
+    name = store.start("x", NOW)
+    first = store.add(name, answer("one", "1"), NOW)
+    second = store.add(name, answer("two", "2"), NOW)
+    store.give_feedback(second, "down", "the wrong page")
+    again = store.add(name, answer("two", "better"), NOW, replaces=second)
+    store.give_feedback(again, "up")
+    store.give_feedback(first, "up")
+    store.give_feedback(first, None)
+    said = (Turn("user", "one"), Turn("assistant", "1"))
+    assert [(each.question, each.history, each.answer, each.verdict, each.reason, each.citations) for each in store.feedback()] == [
+        ("two", said, "2", "down", "the wrong page", ("https://example.org/",)),
+        ("two", said, "better", "up", "", ("https://example.org/",)),
+    ]
+    store.delete(name)
+    assert store.feedback() == []
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(store: Store, tmp_path: Path) -> None:
+    name = store.start("x", NOW)
+    number = store.add(name, answer("x", "y"), NOW)
+    with closing(sqlite3.connect(tmp_path / "user.sqlite")) as connection, connection:
+        connection.execute("ALTER TABLE questions DROP COLUMN replaced_by")
+    store.add(name, answer("x", "z"), NOW, replaces=number)
+    assert [each.answer for each in store.conversation(name).exchanges] == ["z"]
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from roadmap_rag.domain import Answer
     from roadmap_rag.ingest import Plan, Progress, Report
     from roadmap_rag.query_engine import RoadmapQueryEngine
+    from roadmap_rag.store import Store
     from roadmap_rag.wiring import App
 
 LONG_RUN = 20.0
@@ -123,8 +124,14 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("name", nargs="?", help="the model to pull or register")
     models.add_argument("--file", type=Path, help="the GGUF file to register")
 
-    history = command("history", _history, "List, show, export or delete stored conversations.")
-    history.add_argument("action", nargs="?", choices=["list", "show", "export", "delete"], default="list")
+    history = command("history", _history, "List, show, export or delete stored conversations; print the feedback on answers.")
+    history.add_argument(
+        "action",
+        nargs="?",
+        choices=["list", "show", "export", "delete", "feedback"],
+        default="list",
+        help="feedback: each answer that was judged in the chat, as JSON lines that 'ask -' and 'eval' can read",
+    )
     history.add_argument("id", nargs="?", help="the conversation")
 
     evaluate = command("eval", _eval, "Measure the assistant on the golden questions of eval/.")
@@ -460,6 +467,8 @@ def _history(options: argparse.Namespace) -> None:
     from roadmap_rag.store import export_markdown
 
     store = _app().store
+    if options.action == "feedback":
+        return _feedback(options, store)
     if options.action != "list" and not options.id:
         raise UsageError(f"history {options.action} needs the ID of a conversation; list them with: roadmap-rag history")
     if options.action == "delete":
@@ -476,6 +485,19 @@ def _history(options: argparse.Namespace) -> None:
             print(export_markdown(found[0]), end="")
 
     _print(options, {"conversations": [asdict(each) for each in found]}, show)
+    return None
+
+
+def _feedback(options: argparse.Namespace, store: Store) -> None:
+    from dataclasses import asdict
+
+    found = [asdict(each) for each in store.feedback()]
+
+    def show(_: Console) -> None:
+        for each in found:
+            print(json.dumps(each, ensure_ascii=False))
+
+    _print(options, {"feedback": found}, show)
 
 
 def _eval(options: argparse.Namespace) -> int:

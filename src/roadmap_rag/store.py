@@ -1,4 +1,8 @@
-"""``user.sqlite``: conversations with their answers, traces and feedback: the user's own, which nothing rebuilds."""
+"""``user.sqlite``: conversations with their answers, traces and feedback: the user's own, which nothing rebuilds.
+
+A question that is asked again or edited takes the place of the old one and of what followed it. The old rows are kept, hidden, with the
+number of the question that replaced them, because a verdict outlives its answer: "not good, ask again" makes the best evaluation question.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +23,13 @@ PRAGMA journal_mode=WAL;
 CREATE TABLE IF NOT EXISTS conversations (id TEXT PRIMARY KEY, title TEXT NOT NULL, made_at TEXT NOT NULL, changed_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS questions (
     id INTEGER PRIMARY KEY, conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE, asked_at TEXT NOT NULL,
-    question TEXT NOT NULL, answer TEXT NOT NULL, record TEXT NOT NULL, feedback TEXT, feedback_reason TEXT
+    question TEXT NOT NULL, answer TEXT NOT NULL, record TEXT NOT NULL, feedback TEXT, feedback_reason TEXT,
+    replaced_by INTEGER
 );
 CREATE INDEX IF NOT EXISTS questions_by_conversation ON questions (conversation, id);
 """
+_ADDED_SINCE = {"replaced_by": "ALTER TABLE questions ADD COLUMN replaced_by INTEGER"}
+"""Columns that a database of an older version lacks."""
 _TITLE_CHARACTERS = 80
 
 
@@ -52,6 +59,25 @@ class Conversation:
         return tuple(turn for each in self.exchanges for turn in (Turn("user", each.question), Turn("assistant", each.answer)))
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An answer on which the user gave a verdict, with what had been said before it: enough to ask the question again."""
+
+    id: int
+    asked_at: str
+    question: str
+    history: tuple[Turn, ...]
+    answer: str
+    refused: bool
+    model: str | None
+    verdict: str
+    """up or down"""
+    reason: str
+    """In the user's words; may be empty."""
+    citations: tuple[str, ...]
+    """The links of the passages that the answer cited, each once, in the order of their numbers."""
+
+
 class Store:
     """The database. Every call opens and closes it, so that several chats and commands can share it."""
 
@@ -65,16 +91,22 @@ class Store:
             connection.execute("INSERT INTO conversations VALUES (?, ?, ?, ?)", (name, _short(title), now, now))
         return name
 
-    def add(self, conversation: str, answer: Answer, now: str) -> int:
-        """Append an answered question and return its number."""
+    def add(self, conversation: str, answer: Answer, now: str, replaces: int | None = None) -> int:
+        """Append an answered question and return its number. ``replaces``: the number of the question whose place it takes."""
         record = json.dumps(asdict(answer), ensure_ascii=False)
         with self._connect() as connection:
             cursor = connection.execute(
                 "INSERT INTO questions (conversation, asked_at, question, answer, record) VALUES (?, ?, ?, ?, ?)",
                 (conversation, now, answer.question, answer.answer, record),
             )
+            number = int(cursor.lastrowid or 0)
+            if replaces is not None:
+                connection.execute(
+                    "UPDATE questions SET replaced_by = ? WHERE conversation = ? AND id >= ? AND id < ? AND replaced_by IS NULL",
+                    (number, conversation, replaces, number),
+                )
             connection.execute("UPDATE conversations SET changed_at = ? WHERE id = ?", (now, conversation))
-            return int(cursor.lastrowid or 0)
+            return number
 
     def rename(self, conversation: str, title: str) -> None:
         with self._connect() as connection:
@@ -91,13 +123,21 @@ class Store:
         with self._connect() as connection:
             connection.execute("UPDATE questions SET feedback = ?, feedback_reason = ? WHERE id = ?", (feedback, reason or None, question))
 
+    def feedback(self) -> list[Judged]:
+        """Every answer with a verdict, the oldest first; those that were asked again since included."""
+        with self._connect() as connection:
+            return [
+                _judged(connection, row) for row in connection.execute("SELECT * FROM questions WHERE feedback IS NOT NULL ORDER BY id")
+            ]
+
     def conversations(self, containing: str = "") -> list[Conversation]:
         """Conversations without their questions, the latest first; those only whose title or text contains a string, when given."""
         query = "SELECT * FROM conversations"
         parameters: tuple[str, ...] = ()
         if containing:
             like = f"%{containing.replace('%', '')}%"
-            query += " WHERE title LIKE ? OR id IN (SELECT conversation FROM questions WHERE question LIKE ? OR answer LIKE ?)"
+            said = "SELECT conversation FROM questions WHERE replaced_by IS NULL AND (question LIKE ? OR answer LIKE ?)"
+            query += f" WHERE title LIKE ? OR id IN ({said})"
             parameters = (like, like, like)
         with self._connect() as connection:
             return [Conversation(**dict(row)) for row in connection.execute(f"{query} ORDER BY changed_at DESC, rowid DESC", parameters)]
@@ -108,7 +148,9 @@ class Store:
             row = connection.execute("SELECT * FROM conversations WHERE id = ?", (name,)).fetchone()
             if row is None:
                 raise _unknown(name)
-            found = connection.execute("SELECT * FROM questions WHERE conversation = ? ORDER BY id", (name,)).fetchall()
+            found = connection.execute(
+                "SELECT * FROM questions WHERE conversation = ? AND replaced_by IS NULL ORDER BY id", (name,)
+            ).fetchall()
         exchanges = tuple(
             Exchange(
                 each["id"],
@@ -132,11 +174,44 @@ class Store:
                 connection.row_factory = sqlite3.Row
                 if fresh:
                     connection.executescript(_SCHEMA)
+                _bring_up_to_date(connection)
                 connection.execute("PRAGMA foreign_keys=ON")
                 with connection:
                     yield connection
         except (OSError, sqlite3.DatabaseError) as error:
             raise StorageError(f"{self._path} cannot be used: {error}; change its permissions or set ROADMAP_RAG_HOME") from error
+
+
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Add the columns that a database of an older version lacks."""
+    have = {row["name"] for row in connection.execute("PRAGMA table_info(questions)")}
+    for column, statement in _ADDED_SINCE.items():
+        if have and column not in have:
+            try:
+                connection.execute(statement)
+            except sqlite3.OperationalError as error:  # another process was quicker
+                if "duplicate column" not in str(error):
+                    raise
+
+
+def _judged(connection: sqlite3.Connection, row: sqlite3.Row) -> Judged:
+    before = connection.execute(
+        "SELECT question, answer FROM questions WHERE conversation = ? AND id < ? AND (replaced_by IS NULL OR replaced_by > ?) ORDER BY id",
+        (row["conversation"], row["id"], row["id"]),
+    )
+    record = json.loads(row["record"])
+    return Judged(
+        id=row["id"],
+        asked_at=row["asked_at"],
+        question=row["question"],
+        history=tuple(turn for each in before for turn in (Turn("user", each["question"]), Turn("assistant", each["answer"]))),
+        answer=row["answer"],
+        refused=bool(record["refused"]),
+        model=record["model"],
+        verdict=row["feedback"],
+        reason=row["feedback_reason"] or "",
+        citations=tuple(dict.fromkeys(citation["url"] for citation in record["citations"])),
+    )
 
 
 def export_markdown(conversation: Conversation) -> str:
