@@ -206,6 +206,11 @@ class TestAnswerability:
         )
         assert estimate.chance < stated.chance
 
+    @pytest.mark.parametrize("number", ["two", "thirteen", "seventeen", "ninety"])
+    def test_numbers_may_be_words(self, number: str) -> None:
+        passage = hit(f"A zephyr cell keeps exactly {number} memory slots and forgets the oldest one first.")
+        assert answerability("How many memory slots does a zephyr cell keep?", [passage]).answerable
+
     def test_other_questions_are_left_to_the_retriever(self) -> None:
         assert answerability("Why are the adapters merged?", [hit(self.PASSAGE)]).chance == 1.0
 

@@ -268,7 +268,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         timings = Timings(retrieve=asked.retrieval.seconds, verify=time.perf_counter() - begun)
         asked.trace |= {"verification": list(composed.details)}
         if not composed.supported:
-            return self._refuse(asked, "not_supported", timings=timings)
+            return self._refuse(asked, "no_passage", timings=timings)
         return self._answer(asked, composed, None, timings, Tokens())
 
     def _answer(self, asked: _Asked, verified: Verified, model: str | None, timings: Timings, tokens: Tokens) -> Answer:

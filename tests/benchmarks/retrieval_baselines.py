@@ -80,8 +80,13 @@ def _fused(generation: Generation, token_spans: Callable, embed: Callable, queri
     for url in generation.documents():
         text = re.sub(r"(?m)^#+ ", "", generation.text(url) or "")  # no heading, no section: plain pieces
         passages += [(url, piece.text) for piece in chunk(Document(url, "", text, ""), token_spans, limit=256)]
-    vectors = embed([text for _, text in passages])
-    lexical = _bm25([terms(text) for _, text in passages])
+    return hybrid(generation, passages, [text for _, text in passages], embed, queries)
+
+
+def hybrid(generation: Generation, passages: Sequence[tuple[str, str]], embedded: Sequence[str], embed: Callable, queries: dict) -> Search:
+    """Cosine and BM25 over ``embedded``, one text for each (link, text) of ``passages``, fused by reciprocal rank."""
+    vectors = embed(embedded)
+    lexical = _bm25([terms(text) for text in embedded])
 
     def search(question: Question) -> list[Hit]:
         cosines, scores = vectors @ queries[question.id], lexical(terms(question.question))

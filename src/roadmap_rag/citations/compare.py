@@ -52,7 +52,7 @@ _NUMBER_WORDS = {
     for value, names in {
         0.25: "quarter", 0.5: "half halves", 2: "two twice double doubled doubles doubling both pair second", 3: "three triple thrice third", 4: "four fourth quadruple",
         5: "five fifth", 6: "six sixth", 7: "seven seventh", 8: "eight eighth", 9: "nine ninth", 10: "ten tenth", 11: "eleven", 12: "twelve dozen", 13: "thirteen", 14: "fourteen",
-        15: "fifteen", 16: "sixteen", 17: "seventeen", 18: "eighteen", 19: "nineteen", 20: "twenty", 24: "twenty-four", 30: "thirty", 40: "forty", 50: "fifty", 60: "sixty", 100: "hundred", 1000: "thousand",
+        15: "fifteen", 16: "sixteen", 17: "seventeen", 18: "eighteen", 19: "nineteen", 20: "twenty", 24: "twenty-four", 30: "thirty", 40: "forty", 50: "fifty", 60: "sixty", 70: "seventy", 80: "eighty", 90: "ninety", 100: "hundred", 1000: "thousand",
     }.items()
     for name in names.split()
 }  # fmt: skip

@@ -33,7 +33,8 @@ _ASKS_NUMBER = re.compile(
 )
 _DIGITS = re.compile(r"(?<![\w.-])\d{1,12}(?:\.\d+)?")
 _NUMBER_WORD = re.compile(
-    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundreds?|thousands?|millions?|billions?|half|twice|double[ds]?|triple[ds]?|once|zero)\b",
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|thousands?"
+    r"|millions?|billions?|half|twice|double[ds]?|triple[ds]?|once|zero)\b",
     re.IGNORECASE,
 )
 _IN_SENTENCE_BEFORE, _IN_HEADING = 0.7, 0.5
