@@ -34,6 +34,7 @@ LONG_RUN = 20.0
 SOME_FAILED = 3
 GATE_FELL_SHORT = 4
 INTERRUPTED = 130
+SUITES = ("retrieval", "answers")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -135,7 +136,9 @@ def _parser() -> argparse.ArgumentParser:
     history.add_argument("id", nargs="?", help="the conversation")
 
     evaluate = command("eval", _eval, "Measure the assistant on the golden questions of eval/.")
-    evaluate.add_argument("--suite", choices=["retrieval"], default="retrieval", help="what to measure (default retrieval)")
+    evaluate.add_argument("--suite", choices=SUITES, default="retrieval", help="what to measure (default retrieval)")
+    evaluate.add_argument("--limit", type=int, metavar="N", help="ask a stratified sample of N questions (default: all, a model 40)")
+    evaluate.add_argument("--model", metavar="NAME", help="measure this model beside the quotes")
     evaluate.add_argument("--gate", action="store_true", help="exit 4 when a metric is below its floor in eval/floors.toml")
     evaluate.add_argument("--compare", metavar="RUN", help="compare with an earlier run, question by question")
     evaluate.add_argument("--lower-floors", metavar="REASON", default="", help="bring down the floors that are missed; the reason is kept")
@@ -501,30 +504,57 @@ def _feedback(options: argparse.Namespace, store: Store) -> None:
 
 
 def _eval(options: argparse.Namespace) -> int:
-    from roadmap_rag.evaluation import retrieval
     from roadmap_rag.output import print_evaluation
     from roadmap_rag.wiring import project_folder
 
     project = project_folder()
     if project is None:
         raise UsageError("the golden questions lie in the project's eval/ folder; run this in a checkout")
-    app = _app()
+    if options.limit is not None and options.limit < 1:
+        raise UsageError("--limit must be at least 1")
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     with _progress_bar() as progress:
-        from roadmap_rag.ingest import Progress
+        values = _run_suite(options, project / "eval", now, progress)
+    _print(options, values, lambda console: print_evaluation(console, values, Path(values["stored"])))
+    return GATE_FELL_SHORT if values["gate"] is not None and not values["gate"]["passed"] else 0
 
-        result = retrieval.run(
-            app.retriever,
-            data=project / "eval",
-            results=app.home / "eval" / "results",
-            now=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            gate=options.gate,
+
+def _run_suite(options: argparse.Namespace, data: Path, now: str, progress: Callable[[Progress], None]) -> dict[str, Any]:
+    from roadmap_rag.evaluation import retrieval
+    from roadmap_rag.evaluation.suites import RUNNERS, Wanted
+    from roadmap_rag.ingest import Progress
+
+    app = _app()
+    results = app.home / "eval" / "results"
+
+    def told(what: str, done: int, of: int) -> None:
+        progress(Progress("ask", done, of, what))
+
+    if options.suite in RUNNERS:
+        wanted = Wanted(
+            app,
+            data,
+            results,
+            now,
+            limit=options.limit,
+            model=options.model,
             compare_with=options.compare,
+            gate=options.gate,
             lower=options.lower_floors,
-            progress=lambda done, of: progress(Progress("ask", done, of)),
+            progress=told,
         )
-    values = retrieval.as_dict(result)
-    _print(options, values, lambda console: print_evaluation(console, values, result.path))
-    return GATE_FELL_SHORT if result.gate is not None and not result.gate.passed else 0
+        return RUNNERS[options.suite](wanted)
+    result = retrieval.run(
+        app.retriever,
+        data=data,
+        results=results,
+        now=now,
+        gate=options.gate,
+        compare_with=options.compare,
+        lower=options.lower_floors,
+        progress=lambda done, of: told("", done, of),
+    )
+    return retrieval.as_dict(result)
 
 
 def _chat(options: argparse.Namespace) -> None:

@@ -224,10 +224,9 @@ def print_evaluation(console: Console, values: dict[str, Any], path: Path) -> No
     table = Table("metric", "value", "95% interval", "n", "unit", box=None, pad_edge=False)
     for metric in values["metrics"]:
         interval = "" if metric["low"] is None else f"{metric['low']:.3f} to {metric['high']:.3f}"
-        table.add_row(
-            metric["name"], "" if metric["value"] is None else f"{metric['value']:.3f}", interval, str(metric["n"]), metric["unit"]
-        )
-    console.print(table)
+        value = "" if metric["value"] is None else f"{metric['value']:.3f}"
+        table.add_row(metric["name"], value, interval, str(metric["n"]), metric["unit"])
+    console.print(table, width=None if console.is_terminal else 140)
     for comparison in values["compared"]:
         console.print(Text(", ".join(f"{name} {value}" for name, value in comparison.items())))
     if (gate := values["gate"]) is not None:

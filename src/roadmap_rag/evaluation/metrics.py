@@ -7,6 +7,7 @@ the same scores give the same interval.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,26 @@ def summarise_median(name: str, unit: str, scores: Sequence[float]) -> Metric:
         return Metric(name, unit, None, None, None, 0)
     low, middle, high = np.percentile(np.asarray(scores, dtype=np.float64), [5, 50, 95])
     return Metric(name, unit, _rounded(middle), _rounded(low), _rounded(high), len(scores))
+
+
+def summarise_ratio(name: str, unit: str, pairs: Sequence[tuple[float, float]]) -> Metric:
+    """The sum of the first numbers over the sum of the second, with an interval over the pairs: one pair is one question, so that
+    sentences of one answer are drawn together. ``n`` is the sum of the second."""
+    values = np.asarray([pair for pair in pairs if pair[1]], dtype=np.float64)
+    if not len(values):
+        return Metric(name, unit, None, None, None, 0)
+    draws = np.random.default_rng(SEED).integers(0, len(values), size=(DRAWS, len(values)))
+    sums = values[draws].sum(axis=1)
+    low, high = np.percentile(sums[:, 0] / sums[:, 1], [2.5, 97.5])
+    total = values.sum(axis=0)
+    return Metric(name, unit, _rounded(total[0] / total[1]), _rounded(low), _rounded(high), int(total[1]))
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """The two-sided exact p of ``gained`` against ``lost`` questions between two systems (McNemar 1947), 1 when nothing changed."""
+    changed = gained + lost
+    tail: float = sum(math.comb(changed, count) for count in range(min(gained, lost) + 1)) / 2**changed
+    return min(1.0, round(2 * tail, 4))
 
 
 def compare(name: str, ours: Sequence[float], theirs: Sequence[float]) -> Comparison:
