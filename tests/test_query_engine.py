@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from roadmap_rag.citations import UNSUPPORTED_MARK
 from roadmap_rag.domain import Answer
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.prompt import DECLINED
-from roadmap_rag.query_engine import Done, Draft, RoadmapQueryEngine, Stage, Writer
+from roadmap_rag.query_engine import Done, Draft, RoadmapQueryEngine, Stage, Stop, Writer
 from roadmap_rag.wiring import App, Config
 
 QUESTION = "When and where does our reading group meet?"
@@ -30,8 +30,14 @@ def app(roadmap_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     app.retriever.close()
 
 
-def engine(app: App, script: Sequence[str | GeneratorError] | None, **options: bool) -> tuple[RoadmapQueryEngine, FakeGenerator]:
-    generator = FakeGenerator([] if script is None else [script])
+def engine(
+    app: App,
+    script: Sequence[str | GeneratorError] | None,
+    queue: Sequence[int] = (),
+    report: Mapping[str, float | None] | None = None,
+    **options: bool,
+) -> tuple[RoadmapQueryEngine, FakeGenerator]:
+    generator = FakeGenerator([] if script is None else [script], queue=queue, report=report)
     writer = Writer(generator, "fake") if script is not None else Writer(notice="no model is running")
     made = RoadmapQueryEngine(
         retriever=app.retriever,
@@ -136,6 +142,36 @@ def test_closing_the_run_closes_the_stream(app: App) -> None:
         if isinstance(event, Draft):
             break
     run.close()  # type: ignore[attr-defined]
+    assert generator.streams[0].closed
+
+
+def test_who_waits_for_others_is_told_how_many(app: App) -> None:
+    events = list(engine(app, [TRUE], queue=(2, 1, 0))[0].run(QUESTION))
+    told = [event.detail for event in events if isinstance(event, Stage) and event.name in ("reading", "waiting")]
+    assert told[1:3] == ["Waiting behind 2 other questions", "Waiting behind 1 other question"]
+    assert told[0] == told[3]
+    assert told[0].startswith("fake is reading ")
+
+
+@pytest.mark.parametrize(("granted", "told"), [(1024, True), (4096, False), (None, False)])
+def test_a_smaller_window_than_was_asked_for_is_told(app: App, granted: int | None, told: bool) -> None:
+    report = {"window_asked": 4096, "window_granted": granted}
+    answer = engine(app, [TRUE], report=report)[0].ask(QUESTION)
+    said = "the server gave fake a window of 1024 tokens where 4096 were asked for; run: roadmap-rag doctor"
+    assert (said in answer.notices) is told
+    assert answer.trace["server"] == report
+
+
+def test_a_run_that_is_stopped_ends_the_stream_and_has_no_answer(app: App) -> None:
+    made, generator = engine(app, ["Your ", "reading ", "group "])
+    stop = Stop()
+    events = []
+    for event in made.run(QUESTION, stop=stop):
+        events.append(event)
+        if isinstance(event, Draft):
+            stop.stop()
+    assert [event.text for event in events if isinstance(event, Draft)] == ["Your "]
+    assert not any(isinstance(event, Done) for event in events)
     assert generator.streams[0].closed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from roadmap_rag.domain import Answer, Citation, Hit, NearestTopic, Sentence, Timings, Tokens
-from roadmap_rag.query_engine import Done, Draft, Event, Stage
+from roadmap_rag.query_engine import Done, Draft, Event, Stage, Stop
 from roadmap_rag.roadmap import Roadmap
 from roadmap_rag.ui.answers import REASONS, answer_markdown, copied, safe_markdown
 from roadmap_rag.ui.asking import events
@@ -195,7 +196,7 @@ class Steps:
     def __init__(self, *script: Event | Exception) -> None:
         self.script, self.closed = script, False
 
-    def __call__(self) -> Iterator[Event]:
+    def __call__(self, _stop: Stop) -> Iterator[Event]:
         try:
             for item in self.script:
                 if isinstance(item, Exception):
@@ -235,6 +236,24 @@ def test_whoever_stops_listening_stops_the_run() -> None:
         return event
 
     assert asyncio.run(first()) == Draft("0")
+
+
+def test_whoever_stops_listening_ends_a_run_that_waits_for_its_model() -> None:
+    ended = threading.Event()
+
+    def waits(stop: Stop) -> Iterator[Event]:
+        stop.watch(ended.set)
+        yield Stage("reading")
+        assert ended.wait(30), "nobody told the run"
+
+    async def first() -> Event:
+        heard = events(waits)
+        event = await anext(heard)
+        await heard.aclose()
+        return event
+
+    assert asyncio.run(first()) == Stage("reading")
+    assert ended.wait(30)
 
 
 def _empty() -> dict[str, Any]:

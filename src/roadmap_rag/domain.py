@@ -8,7 +8,7 @@ text and how often that text stood before it in the same document, so that an ed
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -292,11 +292,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a generated text. The last one carries the counts that the server reported."""
+    """A part of a generated text, perhaps empty. The last one carries the counts that the server reported, and ``report``: what it
+    granted and how long each step took (``window_asked`` and ``window_granted`` in tokens, times in seconds), as far as it says so."""
 
     text: str = ""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    report: Mapping[str, float | None] | None = None
 
 
 # ------------------------------------------------------------------------------------------------------------------- interfaces

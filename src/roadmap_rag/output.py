@@ -106,6 +106,8 @@ def print_trace(console: Console, answer: Answer) -> None:
     for detail in answer.trace.get("verification", ()):
         console.print(Text(str(detail), style="dim"))
     console.print(Text(f"tokens {asdict(answer.tokens)}", style="dim"))
+    if server := answer.trace.get("server"):
+        console.print(Text("server " + ", ".join(f"{name} {value}" for name, value in server.items()), style="dim"))
     console.print(Text(f"seconds {asdict(answer.timings)}", style="dim"))
 
 

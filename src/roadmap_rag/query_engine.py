@@ -12,6 +12,7 @@ and embedder is passed in; LlamaIndex's global settings are never read.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -69,6 +70,30 @@ class Done:
 Event = Stage | Draft | Done
 
 
+class Stop:
+    """Ends a run from another thread at once, also while the model still reads and nothing comes from it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._end: Callable[[], None] | None = None
+        self.stopped = False
+
+    def stop(self) -> None:
+        """End the run; what it has yielded stays, an answer does not come. May wait two seconds for the server to be told."""
+        with self._lock:
+            self.stopped = True
+            end = self._end
+        if end is not None:
+            end()
+
+    def watch(self, end: Callable[[], None]) -> None:
+        """Call ``end`` when this is stopped, or now when it is already."""
+        with self._lock:
+            self._end = end
+        if self.stopped:
+            end()
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
     """Who writes the answers. ``generator`` is None when nobody does; ``notice`` then says why and how to change it.
@@ -92,6 +117,7 @@ class _Asked:
     retrieval: Retrieval
     started: float
     strict: bool
+    stop: Stop
     notices: list[str] = field(default_factory=list)
     trace: dict[str, Any] = field(default_factory=dict)
 
@@ -160,12 +186,21 @@ class RoadmapQueryEngine(BaseQueryEngine):
                 return event.answer
         raise AssertionError("a run ends with its answer")
 
-    def run(self, question: str, *, topic: str | None = None, history: Sequence[Turn] = (), strict: bool | None = None) -> Iterator[Event]:
-        """Answer step by step. Closing the iterator stops the model. Raises IndexMissingError and IndexMismatchError."""
+    def run(
+        self,
+        question: str,
+        *,
+        topic: str | None = None,
+        history: Sequence[Turn] = (),
+        strict: bool | None = None,
+        stop: Stop | None = None,
+    ) -> Iterator[Event]:
+        """Answer step by step. Closing the iterator stops the model; ``stop`` does so while another thread waits for the next step, and
+        then there is no ``Done``. Raises IndexMissingError and IndexMismatchError."""
         started = time.perf_counter()
         yield Stage("searching", "Searching the sources")
         retrieval = self._retriever.search(question, k=self._passages, topic=topic, history=history)
-        asked = _Asked(question, retrieval, started, self._strict if strict is None else strict, list(retrieval.notes))
+        asked = _Asked(question, retrieval, started, self._strict if strict is None else strict, stop or Stop(), list(retrieval.notes))
         known = answer_from_roadmap(retrieval.standalone, self._roadmap, self._roadmap_texts())
         if known is None:
             yield from self._answer_from_passages(asked)
@@ -219,12 +254,20 @@ class RoadmapQueryEngine(BaseQueryEngine):
         if prompt.dropped:
             asked.notices.append(f"{len(prompt.dropped)} of {len(hits)} passages did not fit the prompt of {budget} tokens")
         number = len(prompt.passages)
-        yield Stage("reading", f"{writer.model} is reading {number} {'passage' if number == 1 else 'passages'}")
-        begun, first, text = time.perf_counter(), None, ""
+        reading = f"{writer.model} is reading {number} {'passage' if number == 1 else 'passages'}"
+        yield Stage("reading", reading)
+        begun, first, text, ahead = time.perf_counter(), None, "", 0
         counts = Tokens(context=writer.context, dropped_passages=len(prompt.dropped))
         stream = generator.stream(prompt.messages)
+        asked.stop.watch(getattr(stream, "close", lambda: None))
         try:
             for piece in stream:
+                if first is None and ahead != (ahead := getattr(stream, "ahead", 0)):
+                    yield (
+                        Stage("waiting", f"Waiting behind {ahead} other {'question' if ahead == 1 else 'questions'}")
+                        if ahead
+                        else Stage("reading", reading)
+                    )
                 if piece.text and first is None:
                     first = time.perf_counter() - begun
                     yield Stage("writing", "Writing")
@@ -233,6 +276,8 @@ class RoadmapQueryEngine(BaseQueryEngine):
                     yield Draft(piece.text)
                 if piece.prompt_tokens is not None or piece.completion_tokens is not None:
                     counts = replace(counts, prompt=piece.prompt_tokens, completion=piece.completion_tokens)
+                if piece.report is not None:
+                    _note_report(asked, piece.report, writer)
         except GeneratorError as error:
             asked.notices.append(f"the model stopped: {error}" if text else str(error))
             if not text.strip():
@@ -242,6 +287,8 @@ class RoadmapQueryEngine(BaseQueryEngine):
             close = getattr(stream, "close", None)
             if close is not None:
                 close()
+        if asked.stop.stopped:
+            return
         generated = time.perf_counter() - begun
         yield Stage("checking", "Checking each sentence against the passages")
         yield Done(self._check(asked, prompt, text, writer, counts, first, generated))
@@ -341,6 +388,16 @@ def as_nodes(hits: Sequence[Hit]) -> list[NodeWithScore]:
 def _metadata(hit: Hit) -> Mapping[str, Any]:
     values = asdict(hit)
     return {name: values[name] for name in ("url", "title", "section", "start", "end", "fetched_at")}
+
+
+def _note_report(asked: _Asked, report: Mapping[str, float | None], writer: Writer) -> None:
+    """Keep what the server says it did; tell the user when it gave the model a smaller window than was asked for."""
+    asked.trace["server"] = dict(report)
+    wanted, granted = report.get("window_asked"), report.get("window_granted")
+    if wanted and granted and granted < wanted:
+        asked.notices.append(
+            f"the server gave {writer.model} a window of {granted:.0f} tokens where {wanted:.0f} were asked for; run: roadmap-rag doctor"
+        )
 
 
 def _heading_above(text: str, start: int) -> str:

@@ -8,13 +8,14 @@ batches small enough for a stop to be noticed.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from roadmap_rag.domain import Piece, Turn
 from roadmap_rag.errors import GeneratorError, PromptTooLongError
 from roadmap_rag.generate.callbacks import silent_callbacks
+from roadmap_rag.generate.models import same_name
 from roadmap_rag.generate.server import CONNECT_SECONDS, client_options, is_local, parse_host
 from roadmap_rag.generate.stream import Limits, ThinkingFilter, TokenStream, WaitingLine
 from roadmap_rag.generate.tokens import least_tokens
@@ -148,10 +149,30 @@ class OllamaGenerator:
                 yield Piece(text)
             raise explain(error, host=self.host, model=self.model, num_ctx=self.num_ctx, begun=begun) from error
         counted = usage.get("prompt_eval_count") if usage else None
-        yield Piece(visible.finish(), counted, usage.get("eval_count") if usage else None)
+        report = self._report(usage, await self._granted()) if usage else None
+        yield Piece(visible.finish(), counted, usage.get("eval_count") if usage else None, report)
         if usage is None:
             raise GeneratorError(_stopped(self.host))
         check_not_cut(turns, counted, self.model)
+
+    async def _granted(self) -> int | None:
+        """The window in tokens that the loaded model really has, or None when the server does not say."""
+        import httpx
+
+        try:
+            async with httpx.AsyncClient(timeout=CONNECT_SECONDS, **client_options(self.host)) as client:
+                loaded = (await client.get("/api/ps")).json().get("models") or []
+        except (httpx.HTTPError, ValueError, AttributeError):
+            return None
+        return next((entry.get("context_length") for entry in loaded if same_name(str(entry.get("name", "")), self.model)), None)
+
+    def _report(self, usage: Mapping[str, Any], granted: int | None) -> dict[str, float | None]:
+        seconds = {
+            f"{step}_seconds": usage[key] / 1e9
+            for step, key in (("load", "load_duration"), ("prompt", "prompt_eval_duration"), ("answer", "eval_duration"))
+            if isinstance(usage.get(key), int)
+        }
+        return {"window_asked": self.num_ctx, "window_granted": granted, **seconds}
 
     def _explain_silence(self, seconds: float) -> GeneratorError:
         return GeneratorError(

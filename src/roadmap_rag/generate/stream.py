@@ -25,27 +25,35 @@ WAKE_SECONDS = 0.5
 
 
 class WaitingLine:
-    """The streams of one generator: how many are open, and when the server last sent something to any of them.
+    """The streams of one generator in the order in which they began, and when the server last sent something to any of them.
 
     A server with one slot serves them one after another. A stream that waits for its turn must not run into its time-out while
     another one is being served, so the clock of each starts anew with every sign of life.
     """
 
     def __init__(self) -> None:
+        self._tickets: tuple[object, ...] = ()
         self._lock = threading.Lock()
-        self.open = 0
         self.last_sign = 0.0
 
-    def enter(self) -> int:
-        """Count one more stream; return how many were open before."""
-        with self._lock:
-            self.open += 1
-            return self.open - 1
+    @property
+    def open(self) -> int:
+        """How many streams are being served or wait."""
+        return len(self._tickets)
 
-    def leave(self) -> None:
+    def enter(self, ticket: object) -> None:
         with self._lock:
-            self.open -= 1
+            self._tickets += (ticket,)
+
+    def leave(self, ticket: object) -> None:
+        with self._lock:
+            self._tickets = tuple(each for each in self._tickets if each is not ticket)
         self.last_sign = time.monotonic()
+
+    def ahead(self, ticket: object) -> int:
+        """How many streams that began before this one are still open; 0 for one that is not in the line."""
+        tickets = self._tickets
+        return next((place for place, each in enumerate(tickets) if each is ticket), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,10 @@ class _End:
 
 
 class TokenStream(Iterator[Piece]):
-    """The pieces of one generation. ``close`` may be called from any thread, also while another waits in ``next``."""
+    """The pieces of one generation. ``close`` may be called from any thread, also while another waits in ``next``.
+
+    While others are served first, an empty piece comes each time that ``ahead`` has changed, so that a reader can say so.
+    """
 
     def __init__(
         self,
@@ -73,14 +84,18 @@ class TokenStream(Iterator[Piece]):
     ) -> None:
         self._pieces, self._limits, self._silence = pieces, limits, silence
         self._items: queue.SimpleQueue[Piece | _End] = queue.SimpleQueue()
-        self._line = line
+        self._line, self._ticket = line, object()
+        self._ahead_told = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
         self._over = False
         self._lock = threading.Lock()
-        self.ahead = 0
-        """How many streams of the same generator were open when this one began."""
+
+    @property
+    def ahead(self) -> int:
+        """How many streams of the same generator are served before this one."""
+        return self._line.ahead(self._ticket)
 
     def __next__(self) -> Piece:
         if not self._begin():
@@ -114,29 +129,34 @@ class TokenStream(Iterator[Piece]):
             if self._over:
                 return False
             if self._thread is None:
-                self.ahead = self._line.enter()
+                self._line.enter(self._ticket)
                 self._loop = asyncio.new_event_loop()
                 self._task = self._loop.create_task(_pump(self._pieces(), self._items, self._line, self._limits, self._silence))
                 self._thread = threading.Thread(
-                    target=_work, args=(self._loop, self._task, self._items, self._line), name="generate", daemon=True
+                    target=_work, args=(self._loop, self._task, self._items, self._line, self._ticket), name="generate", daemon=True
                 )
                 self._thread.start()
             return True
 
     def _take(self) -> Piece | _End:
         while True:
+            if (ahead := self.ahead) != self._ahead_told:
+                self._ahead_told = ahead
+                return Piece()
             with contextlib.suppress(queue.Empty):
                 return self._items.get(timeout=WAKE_SECONDS)
 
 
-def _work(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], items: queue.SimpleQueue[Piece | _End], line: WaitingLine) -> None:
+def _work(
+    loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], items: queue.SimpleQueue[Piece | _End], line: WaitingLine, ticket: object
+) -> None:
     """Run the task to its end, whatever that is, and say so in the queue. Holds no reference to the stream, which may be dropped."""
     try:
         loop.run_until_complete(asyncio.wait({task}))
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()
-        line.leave()
+        line.leave(ticket)
         items.put(_End(None if task.cancelled() else task.exception()))
 
 

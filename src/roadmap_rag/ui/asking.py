@@ -7,26 +7,26 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Final
 
-from roadmap_rag.query_engine import Event
+from roadmap_rag.query_engine import Event, Stop
 
 _END: Final = object()
 
 
-async def events(run: Callable[[], Iterator[Event]]) -> AsyncGenerator[Event, None]:
-    """What ``run`` yields, from a thread of its own. Closing this stops the run at its next step; errors of the run are raised here."""
+async def events(run: Callable[[Stop], Iterator[Event]]) -> AsyncGenerator[Event, None]:
+    """What ``run`` yields, from a thread of its own. Closing this stops the run; errors of the run are raised here."""
     loop = asyncio.get_running_loop()
     arrived: asyncio.Queue[Event | BaseException | object] = asyncio.Queue()
-    stopped = threading.Event()
+    stop = Stop()
 
     def put(item: Event | BaseException | object) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(arrived.put_nowait, item)
 
     def work() -> None:
-        steps = run()
+        steps = run(stop)
         try:
             for event in steps:
-                if stopped.is_set():
+                if stop.stopped:
                     break
                 put(event)
         except Exception as error:  # noqa: BLE001 -- raised again in the loop
@@ -44,4 +44,4 @@ async def events(run: Callable[[], Iterator[Event]]) -> AsyncGenerator[Event, No
                 raise item
             yield item  # type: ignore[misc]
     finally:
-        stopped.set()
+        threading.Thread(target=stop.stop, name="stop", daemon=True).start()  # it may wait for the server to be told

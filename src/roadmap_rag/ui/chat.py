@@ -16,7 +16,7 @@ import gradio as gr
 
 from roadmap_rag.domain import Answer, Timings, Tokens
 from roadmap_rag.errors import RoadmapRagError, UsageError
-from roadmap_rag.query_engine import Done, Draft, Event, RoadmapQueryEngine, Stage
+from roadmap_rag.query_engine import Done, Draft, Event, RoadmapQueryEngine, Stage, Stop
 from roadmap_rag.store import Conversation, Exchange
 from roadmap_rag.ui.answers import answer_markdown, draft_markdown, plain, question_markdown
 from roadmap_rag.ui.asking import events
@@ -81,7 +81,7 @@ class Chat:
         stop = self._stops[session] = asyncio.Event()
         progress = _Progress(question)
         try:
-            async for event in _until(stop, events(lambda: self._run(question, conversation, choices))):
+            async for event in _until(stop, events(lambda stop: self._run(question, conversation, choices, stop))):
                 if progress.take(event):
                     yield View([*shown, _message("assistant", progress.text)], gr.skip(), status_line(progress.stage), gr.skip())
             conversation = self._keep(conversation, progress.result())
@@ -104,9 +104,9 @@ class Chat:
         if session in self._stops:
             self._stops[session].set()
 
-    def _run(self, question: str, conversation: str, choices: Choices) -> Iterator[Event]:
+    def _run(self, question: str, conversation: str, choices: Choices, stop: Stop) -> Iterator[Event]:
         turns = self.conversation(conversation).turns()[-REMEMBERED_TURNS:] if conversation else ()
-        return choices.engine(self.app).run(question, topic=choices.topic or None, history=turns, strict=choices.strict)
+        return choices.engine(self.app).run(question, topic=choices.topic or None, history=turns, strict=choices.strict, stop=stop)
 
     def _keep(self, conversation: str, answer: Answer) -> str:
         conversation = conversation or self.app.store.start(answer.question, now())
