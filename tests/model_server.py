@@ -22,7 +22,8 @@ def first_sentences(prompt: str) -> str:
 
 
 class ModelServer(ThreadingHTTPServer):
-    """``write`` makes the answers, a word each ``delay`` seconds; ``prompts`` is what it was asked, ``cut`` counts readers who left."""
+    """``write`` makes the answers, a word each ``delay`` seconds; ``prompts`` is what it was asked, ``cut`` counts readers who left,
+    ``warmed`` prompts that held instructions only."""
 
     daemon_threads = True
 
@@ -30,7 +31,8 @@ class ModelServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.write, self.delay = write, delay
         self.prompts: list[str] = []
-        self.cut = 0
+        self.cut = self.warmed = 0
+        self.context = 8192
         threading.Thread(target=self.serve_forever, name="model", daemon=True).start()
 
     @property
@@ -42,11 +44,22 @@ class _Handler(BaseHTTPRequestHandler):
     server: ModelServer
     protocol_version = "HTTP/1.0"
 
+    def do_GET(self) -> None:
+        body = json.dumps({"object": "list", "data": [{"id": "test", "object": "model", "max_model_len": self.server.context}]}).encode()
+        self.send_response(200 if self.path == "/v1/models" else 404)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        prompt = request["messages"][-1]["content"]
-        self.server.prompts.append(prompt)
-        words = re.findall(r"\S+\s*", self.server.write(prompt))
+        asked = request["messages"][-1]
+        if asked["role"] == "user":
+            self.server.prompts.append(asked["content"])
+            words = re.findall(r"\S+\s*", self.server.write(asked["content"]))
+        else:
+            self.server.warmed += 1
+            words = ["ready"]
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()

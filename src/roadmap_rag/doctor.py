@@ -8,9 +8,13 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from roadmap_rag.errors import RoadmapRagError
 from roadmap_rag.wiring import App, read_config
+
+if TYPE_CHECKING:
+    from roadmap_rag.generate import ModelInfo
 
 _ROOM = 2_000_000_000
 """Bytes that a full corpus with its index and embedding cache may take, with a margin."""
@@ -97,12 +101,41 @@ def _corpus(app: App) -> Iterator[Check]:
 
 def _model(app: App) -> Iterator[Check]:
     if app.config.openai_base_url:
-        yield Check("model", True, f"answers come from {app.config.openai_base_url}", needed=False)
+        yield _compatible(app)
         return
     diagnosis = app.diagnose()
     if diagnosis.problem is not None:
         yield Check("model", False, f"{diagnosis.detail}; answers are quotes until then", diagnosis.remedy, needed=False)
         return
     chosen, why = app.choose_model(diagnosis)
-    detail = f"Ollama {diagnosis.version}: {why}" + (f", window {app.config.context} tokens" if chosen else "")
+    detail = f"Ollama {diagnosis.version}: {why}"
     yield Check("model", chosen is not None, detail, "" if chosen else "roadmap-rag models recommend", needed=False)
+    if chosen is not None:
+        yield _window(app, chosen)
+
+
+def _window(app: App, model: ModelInfo) -> Check:
+    """What the server has really given the model, if it is loaded."""
+    from roadmap_rag.generate import OllamaServer, same_name
+
+    asked = app.window(model)
+    loaded = next((each for each in OllamaServer(app.ollama_host).granted() if same_name(each.name, model.name)), None)
+    if loaded is None or loaded.context is None:
+        return Check(
+            "window", True, f"{asked} tokens are asked for; {model.name} is not loaded now, so what it gets is not known", needed=False
+        )
+    graphics = f", {loaded.gpu_size / loaded.size:.0%} of it in graphics memory" if loaded.size else ""
+    detail = f"{model.name} is loaded with a window of {loaded.context} tokens, {asked} are asked for{graphics}"
+    return Check("window", loaded.context >= asked, detail, "" if loaded.context >= asked else f"ollama stop {model.name}", needed=False)
+
+
+def _compatible(app: App) -> Check:
+    from roadmap_rag.generate import served_models
+
+    url = app.config.openai_base_url
+    served = served_models(url)
+    names = ", ".join(model.name + (f" (window {model.context} tokens)" if model.context else "") for model in served)
+    wanted = app.config.model
+    if wanted and served and wanted not in {model.name for model in served}:
+        return Check("model", False, f"{url} serves {names}, not {wanted}", f"set model to one of: {names}", needed=False)
+    return Check("model", bool(served), f"{url} serves {names or 'no model'}", "" if served else f"start a model at {url}", needed=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import threading
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +17,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from roadmap_rag import __version__
 from roadmap_rag.corpus import Corpus
+from roadmap_rag.domain import Turn
 from roadmap_rag.encoders import DEFAULT_EMBEDDER, LocalEncoder
-from roadmap_rag.errors import GeneratorError, SettingsError
+from roadmap_rag.errors import GeneratorError, RoadmapRagError, SettingsError
 from roadmap_rag.index import Index, IndexSettings
 from roadmap_rag.roadmap import Roadmap, load_roadmap
 from roadmap_rag.store import Store
@@ -144,6 +147,7 @@ class App:
         self._writers: dict[str, Writer] = {}
         self._roadmap: Roadmap | None = None
         self._encoder: LocalEncoder | None = None
+        self._warming = threading.Lock()
 
     @property
     def links_file(self) -> Path:
@@ -253,25 +257,31 @@ class App:
 
         Raises GeneratorError when a model that the user named is not installed on a server that runs.
         """
-        from roadmap_rag.generate import OpenAIGenerator
+        return self._compatible_writer(model) if self.config.openai_base_url else self._ollama_writer(model)
+
+    def _compatible_writer(self, model: str | None) -> Writer:
+        from roadmap_rag.generate import OpenAIGenerator, served_models
         from roadmap_rag.query_engine import Writer
 
         config = self.config
-        if config.openai_base_url:
-            name = model or config.model or "default"
-            if name not in self._writers:
-                generator = OpenAIGenerator(
-                    name,
-                    base_url=config.openai_base_url,
-                    temperature=config.temperature,
-                    seed=config.seed,
-                    max_tokens=config.answer_tokens,
-                    first_token_timeout=config.first_token_timeout,
-                    timeout=config.token_timeout,
-                )
-                self._writers[name] = Writer(generator, name, config.context, config.prompt_tokens, config.answer_tokens)
-            return self._writers[name]
-        return self._ollama_writer(model)
+        try:
+            served = served_models(config.openai_base_url)
+        except GeneratorError as error:
+            return Writer(notice=f"no model is running ({error}); these are the passages that answer it")
+        name = model or config.model or (served[0].name if served else "default")
+        if name not in self._writers:
+            generator = OpenAIGenerator(
+                name,
+                base_url=config.openai_base_url,
+                temperature=config.temperature,
+                seed=config.seed,
+                max_tokens=config.answer_tokens,
+                first_token_timeout=config.first_token_timeout,
+                timeout=config.token_timeout,
+            )
+            window = next((each.context for each in served if each.name == name and each.context), config.context)
+            self._writers[name] = Writer(generator, name, min(window, config.context), config.prompt_tokens, config.answer_tokens)
+        return self._writers[name]
 
     def _ollama_writer(self, model: str | None) -> Writer:
         from roadmap_rag.generate import OllamaGenerator
@@ -286,7 +296,7 @@ class App:
             detail, remedy = (diagnosis.detail, diagnosis.remedy) if diagnosis.problem else (why, "roadmap-rag models recommend")
             return Writer(notice=f"no model is running ({detail}); these are the passages that answer it; for written answers: {remedy}")
         if chosen.name not in self._writers:
-            context = min(config.context, chosen.context or config.context)
+            context = self.window(chosen)
             generator = OllamaGenerator(
                 chosen.name,
                 host=self.ollama_host,
@@ -300,6 +310,32 @@ class App:
             )
             self._writers[chosen.name] = Writer(generator, chosen.name, context, config.prompt_tokens, config.answer_tokens)
         return self._writers[chosen.name]
+
+    def window(self, model: ModelInfo) -> int:
+        """Tokens of the window that the model is asked to have: the configured ones, unless it was made for fewer."""
+        return min(self.config.context, model.context or self.config.context)
+
+    def warm(self, model: str | None = None) -> None:
+        """Load the model that would write now and let it read the instructions, so that the first question waits for neither.
+
+        Raises GeneratorError; does nothing without a model, or while one is at work.
+        """
+        from roadmap_rag.generate import OllamaGenerator, OpenAIGenerator
+        from roadmap_rag.prompt import INSTRUCTIONS
+
+        generator = self.writer(model).generator
+        if isinstance(generator, OllamaGenerator | OpenAIGenerator) and not generator.line.open:
+            generator.warm([Turn("system", INSTRUCTIONS)])
+
+    def warm_meanwhile(self, model: str | None = None) -> None:
+        """As ``warm``, in the background. What fails here fails again, and is told, when a question is asked."""
+
+        def work() -> None:
+            with contextlib.suppress(RoadmapRagError), self._warming:
+                self.warm(model)
+
+        if not self._warming.locked():
+            threading.Thread(target=work, name="warm", daemon=True).start()
 
     def missing_links(self, topic: str) -> list[str]:
         """The links of a topic that have no stored text."""

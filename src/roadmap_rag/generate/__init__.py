@@ -1,7 +1,7 @@
 """Language models on the user's own machines: what servers offer, which model to ask, and answers in pieces that can be stopped."""
 
 from roadmap_rag.generate.callbacks import silent_callbacks
-from roadmap_rag.generate.compatible import OpenAIGenerator
+from roadmap_rag.generate.compatible import OpenAIGenerator, served_models
 from roadmap_rag.generate.models import Measured, ModelInfo, Recommendation, choose, memory_needed, recommend, same_name
 from roadmap_rag.generate.ollama import OllamaGenerator
 from roadmap_rag.generate.server import Diagnosis, Granted, OllamaServer, Progress, diagnose, is_local, parse_host
@@ -29,5 +29,6 @@ __all__ = [
     "parse_host",
     "recommend",
     "same_name",
+    "served_models",
     "silent_callbacks",
 ]

@@ -7,14 +7,37 @@ tokens.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, cast
 
 from roadmap_rag.domain import Piece, Turn
 from roadmap_rag.errors import GeneratorError, PromptTooLongError
+from roadmap_rag.generate.models import ModelInfo
 from roadmap_rag.generate.ollama import check_not_cut
 from roadmap_rag.generate.server import CONNECT_SECONDS, is_local
 from roadmap_rag.generate.stream import Limits, ThinkingFilter, TokenStream, WaitingLine
+
+
+def served_models(base_url: str, api_key: str = "none") -> list[ModelInfo]:
+    """The models of an OpenAI-compatible server, with their windows where it says so (vLLM, llama-server). Raises GeneratorError."""
+    import httpx
+
+    url = base_url.rstrip("/")
+    try:
+        with httpx.Client(timeout=CONNECT_SECONDS, trust_env=not is_local(url)) as client:
+            answer = client.get(f"{url}/models", headers={"Authorization": f"Bearer {api_key}"})
+            answer.raise_for_status()
+            entries = answer.json()["data"]
+            return [
+                ModelInfo(str(entry["id"]), int((entry.get("meta") or {}).get("size") or 0), context=_context(entry)) for entry in entries
+            ]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GeneratorError(f"no OpenAI-compatible server answers at {url} ({error}); run: roadmap-rag doctor") from error
+
+
+def _context(entry: Mapping[str, Any]) -> int | None:
+    context = entry.get("max_model_len") or (entry.get("meta") or {}).get("n_ctx")
+    return int(context) if context else None
 
 
 class OpenAIGenerator:

@@ -61,7 +61,13 @@ class Settings:
         automatic = [] if configured else [("The best that is installed", "")]
         return [*automatic, *((name, name) for name in names), ("Nobody: quotes only", QUOTES_ONLY)]
 
+    def _warm(self, model: str) -> None:
+        """Load the model while the user still reads or types."""
+        if model != QUOTES_ONLY:
+            self._app.warm_meanwhile(model or None)
+
     def _keep(self, model: str, passages: float, strict: bool, theme: str) -> dict[str, Any]:
+        self._warm(model)
         return {"model": model, "passages": int(passages), "strict": strict, "theme": theme}
 
     def _recall(self, kept: dict[str, Any] | None) -> tuple[Any, ...]:
@@ -71,6 +77,7 @@ class Settings:
         model = kept.get("model", self._app.config.model)
         if model not in {value for _, value in choices}:
             model = choices[0][1]
+        self._warm(model)
         return (
             gr.Dropdown(choices=choices, value=model),
             kept.get("passages", min(self._app.config.passages, 20)),

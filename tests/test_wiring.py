@@ -1,0 +1,148 @@
+"""Which server writes the answers, and what doctor says of it: settings, real sockets, scripted servers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_server import ModelServer
+from roadmap_rag.doctor import Check, _model
+from roadmap_rag.generate import OllamaGenerator, OpenAIGenerator, served_models
+from roadmap_rag.prompt import INSTRUCTIONS
+from roadmap_rag.wiring import App, Config
+
+LOADED = "m:latest is loaded with a window of"
+
+
+class FakeOllama(ThreadingHTTPServer):
+    """Says what an Ollama server says of itself: ``loaded`` is the window of its one model, None while it is not loaded."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.loaded: int | None = None
+        self.chats: list[dict[str, Any]] = []
+        self.asked = threading.Event()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FakeOllama
+
+    def do_GET(self) -> None:
+        tag = {"name": "m:latest", "size": 10**9, "details": {"context_length": 3000}, "capabilities": ["completion"]}
+        loaded = {"name": "m:latest", "context_length": self.server.loaded, "size": 2 * 10**9, "size_vram": 10**9}
+        answers = {
+            "/api/version": {"version": "0.33.0"},
+            "/api/tags": {"models": [tag]},
+            "/api/ps": {"models": [loaded] if self.server.loaded else []},
+        }
+        self._say(answers[self.path])
+
+    def do_POST(self) -> None:
+        self.server.chats.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.server.asked.set()
+        self._say({"done": True})
+
+    def _say(self, body: object) -> None:
+        data = json.dumps(body).encode()
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(data) + data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def ollama() -> Iterator[FakeOllama]:
+    with FakeOllama() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def served() -> Iterator[ModelServer]:
+    with ModelServer(delay=0) as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROADMAP_RAG_HOME", str(tmp_path))
+
+
+def app_for(ollama: FakeOllama, **settings: Any) -> App:
+    return App(Config(ollama_host=f"127.0.0.1:{ollama.server_port}", **settings))
+
+
+def checks(app: App) -> dict[str, Check]:
+    return {check.name: check for check in _model(app)}
+
+
+def test_no_model_is_asked_for_a_larger_window_than_it_was_made_for(ollama: FakeOllama) -> None:
+    writer = app_for(ollama).writer()
+    assert isinstance(writer.generator, OllamaGenerator)
+    assert (writer.context, writer.generator.num_ctx) == (3000, 3000)
+
+
+@pytest.mark.parametrize(
+    ("loaded", "ok", "detail", "remedy"),
+    [
+        (None, True, "3000 tokens are asked for; m:latest is not loaded now, so what it gets is not known", ""),
+        (3072, True, f"{LOADED} 3072 tokens, 3000 are asked for, 50% of it in graphics memory", ""),
+        (
+            2048,
+            False,
+            f"{LOADED} 2048 tokens, 3000 are asked for, 50% of it in graphics memory",
+            "ollama stop m:latest",
+        ),
+    ],
+    ids=["not loaded", "enough", "less than asked for"],
+)
+def test_doctor_reads_back_what_the_server_granted(ollama: FakeOllama, loaded: int | None, ok: bool, detail: str, remedy: str) -> None:
+    ollama.loaded = loaded
+    found = checks(app_for(ollama))
+    assert found["model"].ok
+    assert (found["window"].ok, found["window"].detail, found["window"].remedy) == (ok, detail, remedy)
+
+
+def test_warming_sends_the_instructions_with_the_window_of_the_questions(ollama: FakeOllama) -> None:
+    app_for(ollama, context=2048).warm_meanwhile()
+    assert ollama.asked.wait(30)
+    chat = ollama.chats[0]
+    assert chat["messages"] == [{"role": "system", "content": INSTRUCTIONS}]
+    assert (chat["model"], chat["options"]["num_ctx"], chat["options"]["num_predict"]) == ("m:latest", 2048, 1)
+
+
+def test_warming_without_a_server_says_nothing() -> None:
+    App(Config(ollama_host="127.0.0.1:9")).warm()
+
+
+def test_a_compatible_server_names_its_model_and_window(served: ModelServer) -> None:
+    served.context = 1500
+    assert [(model.name, model.context) for model in served_models(served.url)] == [("test", 1500)]
+    app = App(Config(openai_base_url=served.url))
+    writer = app.writer()
+    assert isinstance(writer.generator, OpenAIGenerator)
+    assert (writer.model, writer.context) == ("test", 1500)
+    assert checks(app)["model"].detail == f"{served.url} serves test (window 1500 tokens)"
+    app.warm()
+    assert served.warmed == 1
+
+
+def test_a_compatible_server_without_the_configured_model(served: ModelServer) -> None:
+    check = checks(App(Config(openai_base_url=served.url, model="other")))["model"]
+    assert (check.ok, check.remedy) == (False, "set model to one of: test (window 8192 tokens)")
+
+
+def test_a_compatible_server_that_is_not_there_leaves_quotes() -> None:
+    writer = App(Config(openai_base_url="http://127.0.0.1:9/v1")).writer()
+    assert writer.generator is None
+    assert writer.notice.startswith("no model is running (no OpenAI-compatible server answers at http://127.0.0.1:9/v1 (")
