@@ -341,6 +341,51 @@ def test_dates(given: str, date: str) -> None:
     assert normalise_date(given) == date
 
 
+WEBVTT = """WEBVTT
+Kind: captions
+
+NOTE made by hand
+
+00:00.000 --> 00:02.000 align:start
+<v Ada>A cache holds
+
+00:02.000 --> 00:04.000
+A cache holds
+keys &amp; <c>values</c> of 12
+
+00:04.000 --> 00:06.000
+layers.
+"""
+SUBRIP = """1
+00:00:00,000 --> 00:00:02,000
+A cache holds
+
+2
+00:00:02,000 --> 00:00:04,000
+keys & values of 12
+
+3
+00:00:04,000 --> 00:00:06,000
+layers.
+"""
+BESIDE_THE_PLAYER = "0:00\nA cache holds\n0:02\nkeys & values of 12\n0:04\nlayers.\n"
+
+
+@pytest.mark.parametrize(("name", "source"), [("talk.vtt", WEBVTT), ("talk.srt", SUBRIP), ("talk.txt", BESIDE_THE_PLAYER)])
+def test_a_transcript_is_what_is_said(name: str, source: str) -> None:
+    document = extract(make_page(source.encode(), "text/plain", url=f"https://example.org/{name}"))
+    assert (document.kind, document.text) == ("transcript", "A cache holds keys & values of 12 layers.")
+
+
+def test_a_long_transcript_has_paragraphs_and_a_timetable_is_none() -> None:
+    talk = "\n".join(f"{second // 60}:{second % 60:02}\nThis is line {second} of a talk." for second in range(100))
+    paragraphs = extract(make_page(talk.encode(), "text/plain", url="https://example.org/talk.txt")).text.split("\n\n")
+    assert len(paragraphs) > 3
+    assert max(map(len, paragraphs)) < 1_000
+    timetable = "\n".join(f"{hour}:00 the talk number {hour} begins" for hour in range(9, 18))
+    assert extract(make_page(timetable.encode(), "text/plain", url="https://example.org/day.txt")).text.count(":00") == 9
+
+
 def test_the_given_title_stands_in_for_a_missing_one() -> None:
     page = make_page(html(f"<p>{PROSE * 5}</p>", title=""))
     assert extract(page, title="From the roadmap").title == "From the roadmap"

@@ -257,7 +257,7 @@ class Corpus:
     def notes(self) -> list[Path]:
         """The user's own files, sorted by name."""
         folder = self.folder / "notes"
-        suffixes = {".md", ".markdown", ".pdf", ".html", ".htm", ".ipynb", ".txt", ".rst"}
+        suffixes = {".md", ".markdown", ".pdf", ".html", ".htm", ".ipynb", ".txt", ".rst", ".vtt", ".srt"}
         if not folder.is_dir():
             return []
         return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in suffixes)

@@ -6,10 +6,11 @@
     Markdown         markdown-it-py                       markup
     reStructuredText docutils                             markup
     a notebook       nbformat                             markup
+    a transcript     times and tags dropped               transcript
 
-All but the PDF become an HTML tree that ``writer`` writes. ``walls`` tells pages that are not the article, ``near_duplicates``
-texts that are another text. The kind is decided by the content first, because ``raw.githubusercontent.com`` calls everything
-text/plain and sites call zips text/html.
+All but the PDF and the transcript become an HTML tree that ``writer`` writes. ``walls`` tells pages that are not the article,
+``near_duplicates`` texts that are another text. The kind is decided by the content first, because ``raw.githubusercontent.com``
+calls everything text/plain and sites call zips text/html.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from trafilatura.utils import detect_encoding
 
 from roadmap_rag.domain import Document, Page
 from roadmap_rag.errors import BlockedError, ExtractError, RoadmapRagError
-from roadmap_rag.extract import markup, pdf, walls, webpage
+from roadmap_rag.extract import markup, pdf, transcript, walls, webpage
 from roadmap_rag.extract.near_duplicates import NEAR_DUPLICATE, resemblance, sketch
 from roadmap_rag.extract.writer import clean_text, fence, normalise, protect, squeeze
 
 __all__ = ["NEAR_DUPLICATE", "THIN", "Kind", "extract", "resemblance", "sketch"]
 
-Kind = Literal["html", "pdf", "markdown", "restructuredtext", "notebook", "text"]
+Kind = Literal["html", "pdf", "markdown", "restructuredtext", "notebook", "transcript", "text"]
 
 THIN = 400
 """Characters below which a text is noted as thin: the archived pages that hold only navigation have 212 and less than 400."""
@@ -75,6 +76,8 @@ SUFFIXES: dict[str, Kind] = {
     ".htm": "html",
     ".xhtml": "html",
     ".txt": "text",
+    ".vtt": "transcript",
+    ".srt": "transcript",
 }
 CODE_SUFFIXES = {
     ".c": "c",
@@ -101,6 +104,7 @@ TYPES: dict[str, Kind] = {
     "text/x-rst": "restructuredtext",
     "text/prs.fallenstein.rst": "restructuredtext",
     "application/x-ipynb+json": "notebook",
+    "text/vtt": "transcript",
 }
 LONE_LETTERS = 1.6
 """Bytes in a run of bytes beyond ASCII: fewer are accents and quotes in a Latin text, more are another script."""
@@ -196,6 +200,8 @@ def _read_text(source: str, kind: Kind, suffix: str) -> markup.Markup:
         return markup.read_restructuredtext(source)
     if kind == "notebook":
         return markup.read_notebook(source)
+    if kind == "transcript":
+        return markup.Markup(clean_text(protect(clean_text(transcript.read_transcript(source)))))
     if suffix in CODE_SUFFIXES:
         return markup.Markup(fence(normalise(source), CODE_SUFFIXES[suffix]))
     return markup.Markup(clean_text(protect(clean_text(source))))
@@ -272,6 +278,8 @@ def kind_of(source: str, page: Page) -> Kind:
     beginning = source[:4000].lstrip("\ufeff")
     if markup.is_notebook(source):
         return "notebook"
+    if transcript.is_transcript(source):
+        return "transcript"
     if HTML_START.match(beginning):
         return "html"
     suffix = _suffix_of(page)

@@ -19,7 +19,7 @@ from roadmap_rag.ui.sources_panel import lost_sources, own_texts, progress
 from roadmap_rag.ui.state import HomeState
 from roadmap_rag.wiring import App
 
-NOTES = [".md", ".markdown", ".pdf", ".html", ".htm", ".ipynb", ".txt", ".rst"]
+NOTES = [".md", ".markdown", ".pdf", ".html", ".htm", ".ipynb", ".txt", ".rst", ".vtt", ".srt"]
 
 
 class Sources:
