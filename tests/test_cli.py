@@ -10,6 +10,8 @@ import pytest
 
 from conftest import run_command
 from roadmap_rag import __version__
+from roadmap_rag.cli import _announce
+from roadmap_rag.ingest.report import Plan
 from roadmap_rag.store import Store
 
 ANSWER_KEYS = {
@@ -256,6 +258,15 @@ def test_own_links(tmp_path: Path) -> None:
     assert url in {source["url"] for source in read(tmp_path, "status", "--topic", "quantization")["sources"]}
     assert read(tmp_path, "remove", url) == {"url": url, "topic": "quantization"}
     assert run_command(tmp_path, "remove", url).returncode == 1
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(1.0, ""), (45.0, "about 45 seconds"), (300.0, "about 5 minutes")])
+def test_a_long_run_says_before_how_long_it_will_be(seconds: float, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _announce(Plan((), 3, seconds))
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert bool(printed.err) == bool(said)
+    assert said in printed.err
 
 
 def test_history(roadmap_home: Path) -> None:
