@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from model_server import ModelServer
-from roadmap_rag.doctor import Check, _model
-from roadmap_rag.generate import OllamaGenerator, OpenAIGenerator, served_models
+from roadmap_rag.doctor import Check, _embedder, _model
+from roadmap_rag.errors import GeneratorError
+from roadmap_rag.generate import OllamaGenerator, OllamaServer, OpenAIGenerator, served_models
 from roadmap_rag.prompt import INSTRUCTIONS
 from roadmap_rag.wiring import App, Config
 
@@ -37,7 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: FakeOllama
 
     def do_GET(self) -> None:
-        tag = {"name": "m:latest", "size": 10**9, "details": {"context_length": 3000}, "capabilities": ["completion"]}
+        tag = {"name": "m:latest", "size": 10**9, "details": {"context_length": 3000}, "digest": "b" * 64, "capabilities": ["completion"]}
         loaded = {"name": "m:latest", "context_length": self.server.loaded, "size": 2 * 10**9, "size_vram": 10**9}
         answers = {
             "/api/version": {"version": "0.33.0"},
@@ -49,11 +50,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.server.chats.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.server.asked.set()
-        self._say({"done": True})
+        asked = self.server.chats[-1]
+        if self.path == "/api/embed" and asked["model"] != "m:latest":
+            self._say({"error": "This server does not support embeddings. Start it with `--embeddings`"}, b"500 X")
+        else:
+            self._say({"embeddings": [[3.0, 4.0]] * len(asked["input"])} if self.path == "/api/embed" else {"done": True})
 
-    def _say(self, body: object) -> None:
+    def _say(self, body: object, status: bytes = b"200 OK") -> None:
         data = json.dumps(body).encode()
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(data) + data)
+        self.wfile.write(b"HTTP/1.1 %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(data)) + data)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -146,3 +151,25 @@ def test_a_compatible_server_that_is_not_there_leaves_quotes() -> None:
     writer = App(Config(openai_base_url="http://127.0.0.1:9/v1")).writer()
     assert writer.generator is None
     assert writer.notice.startswith("no model is running (no OpenAI-compatible server answers at http://127.0.0.1:9/v1 (")
+
+
+# ------------------------------------------------------------------------------------------------------------------- embedders
+
+
+def test_an_embedder_that_ollama_serves(ollama: FakeOllama) -> None:
+    app = app_for(ollama, embedder="ollama:m", keep_alive="-1")
+    assert app.index_settings.embedder == "ollama:m@bbbbbbbbbbbb"
+    assert app.encoder.encode(["one", "two"]).tolist() == [[pytest.approx(0.6), pytest.approx(0.8)]] * 2
+    assert ollama.chats == [{"model": "m:latest", "input": ["one", "two"], "truncate": True, "keep_alive": -1.0}]
+    assert next(_embedder(app)).detail == f"ollama:m (bbbbbbbbbbbb), reads 512 tokens, 2 dimensions, served by {app.ollama_host}"
+
+
+def test_an_embedder_that_is_not_installed(ollama: FakeOllama) -> None:
+    with pytest.raises(GeneratorError, match="has no model other; run: ollama pull other"):
+        _ = app_for(ollama, embedder="ollama:other").encoder
+
+
+def test_a_chat_model_makes_no_embeddings(ollama: FakeOllama) -> None:
+    server = OllamaServer(f"127.0.0.1:{ollama.server_port}")
+    with pytest.raises(GeneratorError, match="chat makes no embeddings"):
+        server.embed("chat", ["text"], 60)

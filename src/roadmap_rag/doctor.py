@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from roadmap_rag.encoders import ServedEncoder
 from roadmap_rag.errors import RoadmapRagError
 from roadmap_rag.wiring import App, read_config
 
@@ -80,8 +81,13 @@ def _roadmap(app: App) -> Iterator[Check]:
 
 def _embedder(app: App) -> Iterator[Check]:
     encoder = app.encoder
-    fast = encoder.onnx_path.exists()
-    how = "questions start without torch" if fast else "the first ingest makes questions start faster"
+    if isinstance(encoder, ServedEncoder):
+        dimensions = encoder.encode(["ready?"]).shape[1]
+        how = f"{dimensions} dimensions, served by {app.ollama_host}"
+    elif encoder.onnx_path.exists():
+        how = "questions start without torch"
+    else:
+        how = "the first ingest makes questions start faster"
     yield Check("embedder", True, f"{encoder.name} ({encoder.identity.rpartition('@')[2]}), reads {encoder.limit} tokens, {how}")
 
 

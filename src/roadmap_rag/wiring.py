@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from roadmap_rag import __version__
 from roadmap_rag.corpus import Corpus
 from roadmap_rag.domain import Turn
-from roadmap_rag.encoders import DEFAULT_EMBEDDER, LocalEncoder
+from roadmap_rag.encoders import DEFAULT_EMBEDDER, LocalEncoder, ServedEncoder
 from roadmap_rag.errors import GeneratorError, RoadmapRagError, SettingsError
 from roadmap_rag.index import Index, IndexSettings
 from roadmap_rag.roadmap import Roadmap, load_roadmap
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from roadmap_rag.query_engine import RoadmapQueryEngine, Writer
     from roadmap_rag.retrieve import Retriever
 
+OLLAMA_PREFIX = "ollama:"
+"""Before the name of an embedder that Ollama serves."""
 SETTINGS_FILE = "roadmap-rag.toml"
 CONTACT = "https://github.com/roadmap-rag/roadmap-rag"
 
@@ -53,7 +55,7 @@ class Config(BaseSettings):
     token_timeout: float = Field(60.0, gt=0, description="seconds to wait for each further word")
     passages: int = Field(8, ge=1, le=40, description="passages that a search returns and an answer may draw on")
     strict: bool = Field(False, description="leave out sentences that no passage supports, instead of marking them")
-    embedder: str = Field(DEFAULT_EMBEDDER, description="sentence-transformers model: the one that is included, a name, or a folder")
+    embedder: str = Field(DEFAULT_EMBEDDER, description="the included model, another of sentence-transformers, a folder, or ollama:NAME")
     device: str = Field("auto", description="where the embedder runs: auto, cpu, cuda, mps")
     chunk_tokens: int = Field(0, ge=0, le=2048, description="tokens of a passage with its title line; 0: all that the embedder reads")
     chunk_overlap: int = Field(0, ge=0, le=512, description="tokens that a passage repeats of the one before")
@@ -146,7 +148,7 @@ class App:
         self._retriever: Retriever | None = None
         self._writers: dict[str, Writer] = {}
         self._roadmap: Roadmap | None = None
-        self._encoder: LocalEncoder | None = None
+        self._encoder: LocalEncoder | ServedEncoder | None = None
         self._warming = threading.Lock()
 
     @property
@@ -160,10 +162,27 @@ class App:
         return self._roadmap
 
     @property
-    def encoder(self) -> LocalEncoder:
+    def encoder(self) -> LocalEncoder | ServedEncoder:
         if self._encoder is None:
-            self._encoder = LocalEncoder(self.config.embedder, cache=self.index.cache, device=self.config.device)
+            name = self.config.embedder
+            if name.startswith(OLLAMA_PREFIX):
+                self._encoder = self._served_encoder(name.removeprefix(OLLAMA_PREFIX))
+            else:
+                self._encoder = LocalEncoder(name, cache=self.index.cache, device=self.config.device)
         return self._encoder
+
+    def _served_encoder(self, name: str) -> ServedEncoder:
+        from roadmap_rag.generate import OllamaServer, normal_keep_alive
+
+        server = OllamaServer(self.ollama_host)
+        model = server.find(name)
+        keep_alive = normal_keep_alive(self.config.keep_alive)
+        return ServedEncoder(
+            f"{OLLAMA_PREFIX}{name}",
+            lambda texts: server.embed(model.name, texts, keep_alive),
+            digest=model.digest,
+            context=model.context,
+        )
 
     @property
     def index_settings(self) -> IndexSettings:

@@ -6,7 +6,8 @@ where the model's shape does not allow a copy, questions go through sentence-tra
 of its words are kept (``words``), which retrieval compares with those of a question's words.
 
 The default is all-MiniLM-L6-v2, whose weights come inside a Python package: nothing is downloaded. Any other sentence-transformers name
-or folder is a setting. The embedding cache is keyed by the weights' digest and the text, outlives every index, and is never rebuilt.
+or folder is a setting, and so is a model that Ollama serves (``served``). The embedding cache is keyed by the weights' digest and the
+text, outlives every index, and is never rebuilt.
 """
 
 from __future__ import annotations
@@ -17,17 +18,20 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from roadmap_rag.domain import digest
+from roadmap_rag.encoders.profiles import profile
+from roadmap_rag.encoders.served import ServedEncoder
 from roadmap_rag.encoders.words import Bytes, EncodedQuestion, Vectors, WordVectors, pool_words, reduce, to_bytes
 from roadmap_rag.errors import EncoderError
 from roadmap_rag.files import writing
 from roadmap_rag.text import STOP_WORDS
+
+__all__ = ["DEFAULT_EMBEDDER", "EmbeddingCache", "LocalEncoder", "ServedEncoder", "cache_key"]
 
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
 _DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -38,35 +42,6 @@ _AT_ONCE = 256
 """Texts whose token vectors are in memory together: 100 MB."""
 _LOOKUP = 500
 """Keys in one SQLite query; the library's own limit is 999 in old versions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What a family of models expects before a text, and how many word pieces it reads (None: as the model's own files say)."""
-
-    query_prefix: str = ""
-    passage_prefix: str = ""
-    limit: int | None = None
-    english_only: bool = False
-
-
-PROFILES: dict[str, Profile] = {
-    "all-minilm": Profile(limit=256, english_only=True),
-    "bge-m3": Profile(),
-    "bge": Profile(query_prefix="Represent this sentence for searching relevant passages: ", english_only=True),
-    "multilingual-e5": Profile(query_prefix="query: ", passage_prefix="passage: "),
-    "e5": Profile(query_prefix="query: ", passage_prefix="passage: ", english_only=True),
-    "nomic-embed": Profile(query_prefix="search_query: ", passage_prefix="search_document: ", english_only=True),
-    "mxbai-embed": Profile(query_prefix="Represent this sentence for searching relevant passages: ", english_only=True),
-    "snowflake-arctic-embed": Profile(query_prefix="Represent this sentence for searching relevant passages: ", english_only=True),
-}
-
-
-def profile(name: str) -> Profile:
-    """The longest entry of ``PROFILES`` that occurs in the model's name; models that no entry knows get no prefix."""
-    lowered = name.lower()
-    matches = [key for key in PROFILES if key in lowered]
-    return PROFILES[max(matches, key=len)] if matches else Profile()
 
 
 class LocalEncoder:

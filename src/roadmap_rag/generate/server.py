@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = "11434"
 CONNECT_SECONDS = 5.0
+EMBED_SECONDS = 600.0
 ANSWER_SECONDS = 10.0
 """For questions about models, which a server answers at once, unless it is stopped or the machine swaps."""
 
@@ -131,6 +132,31 @@ class OllamaServer:
             for entry in self._get("/api/ps").get("models") or []
         ]
 
+    def embed(self, name: str, texts: Sequence[str], keep_alive: float | str) -> list[list[float]]:
+        """A vector for each text, in order."""
+        import httpx
+
+        body = {"model": name, "input": list(texts), "truncate": True, "keep_alive": keep_alive}
+        try:
+            with httpx.Client(timeout=httpx.Timeout(EMBED_SECONDS, connect=CONNECT_SECONDS), **client_options(self.host)) as client:
+                answer = client.post("/api/embed", json=body)
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                raise GeneratorError(f"Ollama at {self.host} has no model {name}; run: ollama pull {name}")
+            if answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.NOT_IMPLEMENTED) or "--embeddings" in answer.text:
+                raise GeneratorError(f"{name} makes no embeddings ({answer.text[:120]}); run: ollama pull nomic-embed-text, and name that")
+            answer.raise_for_status()
+            return [list(map(float, vector)) for vector in answer.json()["embeddings"]]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            found = diagnose_connection(self.host, error)
+            raise GeneratorError(f"{found.detail}; run: {found.remedy}") from error
+
+    def find(self, name: str) -> ModelInfo:
+        """An installed model by its name. Raises GeneratorError when it is not there."""
+        for model in self.installed():
+            if same_name(model.name, name):
+                return model
+        raise GeneratorError(f"Ollama at {self.host} has no model {name}; run: ollama pull {name}")
+
     def pull(self, name: str) -> Iterator[Progress]:
         """Download a model. Stopped and called again, the server goes on where it was."""
         yield from self._work("/api/pull", {"model": name}, f"{name} could not be downloaded")
@@ -164,7 +190,7 @@ class OllamaServer:
             parameters=_read_count(str(details.get("parameter_size") or "")),
             context=context,
             thinking="thinking" in capabilities,
-            embedding="embedding" in capabilities and "completion" not in capabilities,
+            embedding="completion" not in capabilities or str(details.get("family", "")).endswith("bert"),
             remote=bool(entry.get("remote_host") or entry.get("remote_model")),
             digest=str(entry.get("digest") or ""),
         )
