@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_rag.encoders import ServedEncoder
+from roadmap_rag.encoders import DEFAULT_EMBEDDER, CrossEncoderReranker, ServedEncoder, find_model
 from roadmap_rag.encoders.profiles import profile
 from roadmap_rag.encoders.served import BATCH
 from roadmap_rag.errors import EncoderError
@@ -105,3 +106,42 @@ def test_pieces_hold_every_visible_character(text: str) -> None:
     spans = served().token_spans(text)
     assert all(first[1] <= second[0] for first, second in itertools.pairwise(spans))
     assert "".join(text[start:end] for start, end in spans) == "".join(text.split())
+
+
+# -------------------------------------------------------------------------------------------------------------------- reranker
+
+
+@pytest.fixture(scope="module")
+def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with the shape of a cross-encoder and random weights."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("reranker")
+    torch.manual_seed(1)
+    size = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "num_labels": 1,
+        "initializer_range": 1.0,
+    }
+    BertForSequenceClassification(BertConfig(**size)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(find_model(DEFAULT_EMBEDDER)).save_pretrained(folder)
+    return folder
+
+
+def test_a_cross_encoder_gives_each_passage_a_number(tiny_cross_encoder: Path) -> None:
+    reranker = CrossEncoderReranker("tiny", tiny_cross_encoder, device="cpu")
+    passages = ["A token is a piece of text.", "Bread is baked.", "A token is a piece of text."]
+    scores = reranker.scores("What is a token?", passages)
+    assert len(scores) == 3
+    assert scores[0] == pytest.approx(scores[2], abs=1e-5)
+    assert abs(scores[0] - scores[1]) > 1e-6
+    assert reranker.scores("What is a token?", []) == []
+
+
+def test_a_folder_without_a_reranker_says_so(tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match=r"the reranker mine cannot be loaded: .*; run: roadmap-rag doctor"):
+        CrossEncoderReranker("mine", tmp_path).scores("a", ["b"])

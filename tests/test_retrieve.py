@@ -392,3 +392,28 @@ def test_another_language_is_said_or_translated(retriever: Retriever) -> None:
 def test_nothing_indexed(tmp_path: Path, encoder: WordsEncoder) -> None:
     with pytest.raises(IndexMissingError, match="nothing is indexed yet; run: roadmap-rag ingest"):
         Retriever(Index(tmp_path), SETTINGS, encoder).search("anything")
+
+
+class Backwards:
+    """Finds the passages worse the earlier they come, and remembers what it read."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def scores(self, _question: str, passages: Sequence[str]) -> list[float]:
+        self.read = list(passages)
+        return [float(place) for place in range(len(passages))]
+
+
+def test_a_reranker_orders_the_hits_anew(index: Index, encoder: WordsEncoder, retriever: Retriever) -> None:
+    question = "What do low-rank adapters add to a frozen layer?"
+    backwards = Backwards()
+    reranked = Retriever(index, SETTINGS, encoder, roadmap=lambda: ROADMAP, reranker=backwards)
+    try:
+        hits = reranked.search(question, k=2).hits
+    finally:
+        reranked.close()
+    plain = retriever.search(question, k=len(backwards.read)).hits
+    assert [hit.url for hit in hits] == [hit.url for hit in reversed(plain)][:2]
+    assert [hit.rank for hit in hits] == [1, 2]
+    assert all(hit.text in read for hit, read in zip(reversed(plain), reversed(backwards.read), strict=True))

@@ -1,4 +1,4 @@
-"""Is everything ready? Checks that a user can read, each with the command that mends it. Loads no model and changes nothing."""
+"""Is everything ready? Checks that a user can read, each with the command that mends it. Changes nothing."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roadmap_rag.encoders import ServedEncoder
-from roadmap_rag.errors import RoadmapRagError
+from roadmap_rag.errors import EncoderError, RoadmapRagError
+from roadmap_rag.retrieve import RERANKED
 from roadmap_rag.wiring import App, read_config
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 _ROOM = 2_000_000_000
 """Bytes that a full corpus with its index and embedding cache may take, with a margin."""
+
+
+_TYPICAL = "A passage of usual length has about nine hundred characters. " * 15
+"""What a reranker is timed with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ def examine() -> list[Check]:
     except RoadmapRagError as error:
         return [*checks, Check("settings", False, str(error), "correct the settings file or variable")]
     checks.append(Check("settings", True, "valid"))
-    for check in (_home, _roadmap, _embedder, _index, _corpus, _model):
+    for check in (_home, _roadmap, _embedder, _reranker, _index, _corpus, _model):
         checks.extend(_guarded(check, app))
     return checks
 
@@ -89,6 +95,25 @@ def _embedder(app: App) -> Iterator[Check]:
     else:
         how = "the first ingest makes questions start faster"
     yield Check("embedder", True, f"{encoder.name} ({encoder.identity.rpartition('@')[2]}), reads {encoder.limit} tokens, {how}")
+
+
+def _reranker(app: App) -> Iterator[Check]:
+    """The only check that loads a model, because the user who sets a reranker wants to know what it costs."""
+    if not app.config.reranker:
+        return
+    try:
+        reranker = app.reranker
+        assert reranker is not None
+        reranker.scores("ready?", [_TYPICAL])
+        started = time.perf_counter()
+        reranker.scores("ready?", [_TYPICAL] * RERANKED)
+        seconds = time.perf_counter() - started
+    except EncoderError as error:
+        yield Check("reranker", False, f"not measured: {error}", "set reranker to nothing, or to a folder that holds the model")
+        return
+    yield Check(
+        "reranker", True, f"{reranker.name} orders {RERANKED} passages of {len(_TYPICAL)} characters in {seconds:.1f} s", needed=False
+    )
 
 
 def _index(app: App) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from roadmap_rag import __version__
 from roadmap_rag.corpus import Corpus
 from roadmap_rag.domain import Turn
-from roadmap_rag.encoders import DEFAULT_EMBEDDER, LocalEncoder, ServedEncoder
+from roadmap_rag.encoders import DEFAULT_EMBEDDER, CrossEncoderReranker, LocalEncoder, ServedEncoder, find_model
 from roadmap_rag.errors import GeneratorError, RoadmapRagError, SettingsError
 from roadmap_rag.index import Index, IndexSettings
 from roadmap_rag.roadmap import Roadmap, load_roadmap
@@ -56,7 +56,8 @@ class Config(BaseSettings):
     passages: int = Field(8, ge=1, le=40, description="passages that a search returns and an answer may draw on")
     strict: bool = Field(False, description="leave out sentences that no passage supports, instead of marking them")
     embedder: str = Field(DEFAULT_EMBEDDER, description="the included model, another of sentence-transformers, a folder, or ollama:NAME")
-    device: str = Field("auto", description="where the embedder runs: auto, cpu, cuda, mps")
+    reranker: str = Field("", description="cross-encoder that orders the best 20 passages anew: a name or a folder; empty: none")
+    device: str = Field("auto", description="where embedder and reranker run: auto, cpu, cuda, mps")
     chunk_tokens: int = Field(0, ge=0, le=2048, description="tokens of a passage with its title line; 0: all that the embedder reads")
     chunk_overlap: int = Field(0, ge=0, le=512, description="tokens that a passage repeats of the one before")
     fetch_delay: float = Field(1.0, ge=0, description="seconds between two requests to one site, if it asks for no more")
@@ -236,8 +237,14 @@ class App:
                 self.encoder,
                 roadmap=lambda: self.roadmap,
                 english_only=self.encoder.profile.english_only,
+                reranker=self.reranker,
             )
         return self._retriever
+
+    @property
+    def reranker(self) -> CrossEncoderReranker | None:
+        name = self.config.reranker
+        return CrossEncoderReranker(name, find_model(name, "reranker", "cross-encoder"), device=self.config.device) if name else None
 
     def engine(
         self, *, model: str | None = None, quotes_only: bool = False, strict: bool | None = None, passages: int | None = None

