@@ -40,7 +40,7 @@ from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import estimate_prompt_tokens, silent_callbacks
 from roadmap_rag.prompt import VERSION, Prompt, build_prompt
 from roadmap_rag.quotes import compose
-from roadmap_rag.retrieve import Retrieval, Retriever
+from roadmap_rag.retrieve import Retrieval, Retriever, WordEncoder
 from roadmap_rag.roadmap import Roadmap, RoadmapAnswer, answer_from_roadmap
 
 NEAREST = 3
@@ -155,6 +155,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         super().__init__(callback_manager=silent_callbacks())
         self._retriever = retriever
         self._encoder = encoder
+        self._read = encoder.encode_question if isinstance(encoder, WordEncoder) else None
         self._roadmap = roadmap
         self._writer = writer
         self._missing = missing
@@ -297,7 +298,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         self, asked: _Asked, prompt: Prompt, text: str, writer: Writer, counts: Tokens, first: float | None, generated: float
     ) -> Answer:
         begun = time.perf_counter()
-        verified = verify(text, prompt.passages, self._encode, strict=asked.strict)
+        verified = verify(text, prompt.passages, self._encode, read=self._read, strict=asked.strict)
         asked.trace |= {
             "prompt": {"version": VERSION, "messages": [asdict(turn) for turn in prompt.messages], "estimate": prompt.tokens},
             "draft": text,

@@ -63,11 +63,11 @@ def main() -> None:
             return app.encoder.encode(texts, query=True)
 
         text = draft(hits)
-        cold.append(_milliseconds(lambda: verify(text, hits, encode)))  # noqa: B023 -- called at once
-        sentences = len(verify(text, hits, encode).sentences)
+        cold.append(_milliseconds(lambda: verify(text, hits, encode, read=app.encoder.encode_question)))  # noqa: B023 -- called at once
+        sentences = len(verify(text, hits, encode, read=app.encoder.encode_question).sentences)
         for number in range(repeat):  # the claims are new each time, as they are in a new answer
             changed = text.replace("In short", f"In short {number}, then")
-            warm.append(_milliseconds(lambda: verify(changed, hits, encode)))  # noqa: B023
+            warm.append(_milliseconds(lambda: verify(changed, hits, encode, read=app.encoder.encode_question)))  # noqa: B023
         quotes.append(_milliseconds(lambda: compose(question, hits, encode)))  # noqa: B023
         again.append(_milliseconds(lambda: compose(question, hits, encode)))  # noqa: B023
         print(f"{question:50} {len(hits)} passages, {sentences} sentences")

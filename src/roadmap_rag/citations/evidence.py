@@ -9,13 +9,26 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from roadmap_rag.text import sentence_spans, stem, words
 
 Encode = Callable[[Sequence[str]], "np.ndarray[Any, np.dtype[np.float32]]"]
+
+
+class ReadText(Protocol):
+    """A text as an encoder with word vectors reads it: its words in order, and a unit vector for each; shape (words, dimensions)."""
+
+    @property
+    def words(self) -> tuple[str, ...]: ...
+
+    @property
+    def word_vectors(self) -> np.ndarray[Any, np.dtype[np.float32]]: ...
+
+
+Read = Callable[[str], ReadText]
 
 MAX_QUOTE = 400
 """Characters of a quote at most."""
@@ -84,6 +97,12 @@ class VectorMemory:
             while len(self._kept) > self._size:
                 self._kept.popitem(last=False)
         return np.stack([known[text] for text in texts])
+
+
+@functools.lru_cache(maxsize=1_024)
+def read_words(read: Read, text: str) -> ReadText:
+    """What ``read`` says of a text, remembered."""
+    return read(text)
 
 
 @functools.lru_cache(maxsize=8_192)

@@ -20,7 +20,10 @@ CONSTANTS = Path(__file__).with_name("constants.json")
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """A logistic regression over the features, and the probability from which a claim counts as supported."""
+    """A logistic regression over the features, and the probability from which a claim counts as supported.
+
+    There are two: one for encoders that say what they think of each word, one for those that do not.
+    """
 
     weight: Mapping[str, float]
     bias: float
@@ -30,8 +33,8 @@ class Constants:
 
 
 @functools.cache
-def constants() -> Constants:
-    values = json.loads(CONSTANTS.read_text("utf-8"))
+def constants(*, words: bool) -> Constants:
+    values = json.loads(CONSTANTS.read_text("utf-8"))["with words" if words else "without words"]
     return Constants(values["weight"], values["bias"], values["threshold"], values["same_subject"])
 
 

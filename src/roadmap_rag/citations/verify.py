@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from roadmap_rag.citations.compare import compare, read
-from roadmap_rag.citations.evidence import MAX_QUOTE, Encode, Stretch, VectorMemory, stems, stretches
+from roadmap_rag.citations.compare import compare, compare_words
+from roadmap_rag.citations.compare import read as read_claim
+from roadmap_rag.citations.evidence import MAX_QUOTE, Encode, Read, Stretch, VectorMemory, read_words, stems, stretches
 from roadmap_rag.citations.judge import constants, judge
 from roadmap_rag.citations.labels import Part, read_draft
 from roadmap_rag.citations.render import Checked, Evidence, Verified, render
@@ -41,16 +42,18 @@ class Alignment:
     nearness: float
 
 
-def verify(draft: str, passages: Sequence[Hit], encode: Encode, *, strict: bool = False, partial: bool = False) -> Verified:
+def verify(
+    draft: str, passages: Sequence[Hit], encode: Encode, *, read: Read | None = None, strict: bool = False, partial: bool = False
+) -> Verified:
     """Check a draft whose label ``[i]`` means ``passages[i - 1]``.
 
-    With ``strict`` sentences that are not supported are left out, else they are marked. With ``partial`` the draft was cut off, and a last
+    ``read`` gives the word vectors of a text, where the encoder has them; verdicts are better with them. With ``strict`` sentences that are not supported are left out, else they are marked. With ``partial`` the draft was cut off, and a last
     sentence without an end is left out. Verifying the answer again, with the cited
     passages in front in the order of their labels, changes nothing.
     """
     parts = read_draft(draft, len(passages), {hit.url for hit in passages}, partial=partial)
     claims = [part for part in parts.parts if part.kind == "claim"]
-    judgements = iter(judge_claims([(part.text, part.labels) for part in claims], passages, encode))
+    judgements = iter(judge_claims([(part.text, part.labels) for part in claims], passages, encode, read))
     checked: list[Checked] = []
     details: list[Mapping[str, Any]] = []
     frames: list[Part] = []
@@ -89,11 +92,13 @@ def verify(draft: str, passages: Sequence[Hit], encode: Encode, *, strict: bool 
     return render(checked, declined=declined, removed=parts.removed, details=details)
 
 
-def judge_claims(claims: Sequence[tuple[str, Sequence[int]]], passages: Sequence[Hit], encode: Encode) -> list[Judgement]:
+def judge_claims(
+    claims: Sequence[tuple[str, Sequence[int]]], passages: Sequence[Hit], encode: Encode, read: Read | None = None
+) -> list[Judgement]:
     """A judgement per (claim, labels named for it), each against all passages."""
-    known = constants()
+    known = constants(words=read is not None)
     found: list[Judgement] = []
-    for alignment in align(claims, passages, encode):
+    for alignment in align(claims, passages, encode, read):
         if alignment is None:
             found.append(Judgement("unsupported", 0.0, None, {}))
             continue
@@ -104,16 +109,22 @@ def judge_claims(claims: Sequence[tuple[str, Sequence[int]]], passages: Sequence
     return found
 
 
-def align(claims: Sequence[tuple[str, Sequence[int]]], passages: Sequence[Hit], encode: Encode) -> list[Alignment | None]:
+def align(
+    claims: Sequence[tuple[str, Sequence[int]]], passages: Sequence[Hit], encode: Encode, read: Read | None = None
+) -> list[Alignment | None]:
     """For each (claim, labels named for it) the stretch of all passages that comes nearest to it; None without passages.
 
-    Only sentences are embedded; two that stand together have the mean of their vectors.
+    Only sentences are embedded; two that stand together have the mean of their vectors. Words are compared with the nearest stretch alone.
     """
     shortlists = [_shortlist(text, passages) for text, _ in claims]
     singles = [stretch for shortlist in shortlists for _, stretch in shortlist]
     texts = list(dict.fromkeys([*(text for text, _ in claims), *(part for stretch in singles for part in stretch.parts)]))
     vectors = dict(zip(texts, _vectors.vectors(encode, texts), strict=True)) if texts else {}
-    return [_nearest(text, labels, shortlist, passages, vectors) for (text, labels), shortlist in zip(claims, shortlists, strict=True)]
+    found = [_nearest(text, labels, shortlist, passages, vectors) for (text, labels), shortlist in zip(claims, shortlists, strict=True)]
+    for (text, _), nearest in zip(claims, found, strict=True):
+        if nearest is not None and read is not None:
+            nearest.features.update(compare_words(read_words(read, text), read_words(read, nearest.stretch.text)))
+    return found
 
 
 def _nearest(
@@ -139,7 +150,7 @@ def _nearest(
 
 def _shortlist(claim: str, passages: Sequence[Hit]) -> list[tuple[int, Stretch]]:
     """The stretches that share the most words with a claim, as (number of the passage, stretch)."""
-    said = frozenset(read(claim).content)
+    said = frozenset(read_claim(claim).content)
     scored = []
     for number, hit in enumerate(passages):
         for stretch in stretches(hit.text):

@@ -5,6 +5,6 @@ turns candidates into features and scores; ``joining`` turns ranked passages int
 ``retriever`` runs them. Every constant was chosen on the development half of the golden questions; the tables are in docs/retrieval.md.
 """
 
-from roadmap_rag.retrieve.retriever import RERANKED, Ranking, Retrieval, Retriever
+from roadmap_rag.retrieve.retriever import RERANKED, Ranking, Retrieval, Retriever, WordEncoder
 
-__all__ = ["RERANKED", "Ranking", "Retrieval", "Retriever"]
+__all__ = ["RERANKED", "Ranking", "Retrieval", "Retriever", "WordEncoder"]
