@@ -58,6 +58,7 @@ class Config(BaseSettings):
     embedder: str = Field(DEFAULT_EMBEDDER, description="the included model, another of sentence-transformers, a folder, or ollama:NAME")
     reranker: str = Field("", description="cross-encoder that orders the best 20 passages anew: a name or a folder; empty: none")
     device: str = Field("auto", description="where embedder and reranker run: auto, cpu, cuda, mps")
+    chroma: str = Field("", description="address of a Chroma server that keeps the index for several machines; empty: the home's folder")
     chunk_tokens: int = Field(0, ge=0, le=2048, description="tokens of a passage with its title line; 0: all that the embedder reads")
     chunk_overlap: int = Field(0, ge=0, le=512, description="tokens that a passage repeats of the one before")
     fetch_delay: float = Field(1.0, ge=0, description="seconds between two requests to one site, if it asks for no more")
@@ -144,7 +145,7 @@ class App:
         self.config = config
         self.home = home or find_home()
         self.corpus = Corpus(self.home / "corpus")
-        self.index = Index(self.home / "index")
+        self.index = Index(self.home / "index", config.chroma)
         self.store = Store(self.home / "user.sqlite")
         self._retriever: Retriever | None = None
         self._writers: dict[str, Writer] = {}

@@ -30,7 +30,7 @@ from roadmap_rag.files import write_atomically, writing
 
 ANSWERING = (
     *("domain.py", "text.py", "roadmap", "citations", "prompt.py", "quotes", "encoders"),
-    *("index.py", "generate", "retrieve", "query_engine.py", "conversation.py"),
+    *("index", "generate", "retrieve", "query_engine.py", "conversation.py"),
 )
 """The parts of the package that an answer depends on: a change in one of them asks every question anew."""
 LIBRARIES = ("chromadb", "llama-index-core", "numpy", "ollama", "onnxruntime", "ragas", "sentence-transformers", "tokenizers", "torch")

@@ -7,8 +7,9 @@
 
 A new generation starts as a copy of the current one, is changed, counted, and becomes current by one atomic rename of ``CURRENT``. Readers
 keep the generation that they opened; it is removed when nobody has it open. A name is never used twice, because Chroma keeps what it
-knows about a path. FTS5 is fed with our own terms, so that ``num_ctx``, ``bge-small`` and C++ are words; unlike an index in arrays it
-changes in place, so that one changed page costs that page. Without vectors in hand nothing is written: they are passed in.
+knows about a path. With a Chroma server the vectors are there, and what else belongs to a generation comes from there (``server``).
+FTS5 is fed with our own terms, so that ``num_ctx``, ``bge-small`` and C++ are words; unlike an index in arrays it changes in place, so
+that one changed page costs that page. Without vectors in hand nothing is written: they are passed in.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from roadmap_rag import chunk as chunking
 from roadmap_rag.domain import Chunk, Document, digest
 from roadmap_rag.errors import IndexMismatchError, IndexMissingError, LockedError, StorageError
 from roadmap_rag.files import write_atomically, writing
+from roadmap_rag.index.server import COSINE, ChromaServer
 from roadmap_rag.text import terms
 
 try:
@@ -150,8 +152,9 @@ Embed = Callable[[Sequence[str]], tuple["np.ndarray[Any, np.dtype[np.float32]]",
 class Generation:
     """One generation, open for reading from several threads until closed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: ChromaServer | None = None) -> None:
         self.folder = folder
+        self._server = server
         self.manifest = _read_manifest(folder)
         self._guard = _hold(folder)
         self._lock = threading.Lock()
@@ -283,28 +286,42 @@ class Generation:
 
     def _open_collection(self) -> Any:
         with self._lock:
-            if self._collection is None:
+            if self._collection is None and self._server is not None:
+                self._collection = self._server.vectors(self.manifest.generation)
+            elif self._collection is None:
                 self._client = _chroma(self.folder / "chroma")
                 self._collection = self._client.get_collection("passages", embedding_function=None)
             return self._collection
 
 
 class Index:
-    """The folder ``index/``."""
+    """The folder ``index/``. ``server`` is the address of a Chroma server that keeps the generations, empty without one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: str = "") -> None:
         self.folder = folder
         self.cache = folder / "cache"
+        self._server = ChromaServer(server) if server else None
+        self._generations = folder / ("served" if server else "generations")
+
+    def close(self) -> None:
+        """Let go of the server; without one there is nothing to do. Generations are closed by those who opened them."""
+        if self._server is not None:
+            self._server.close()
 
     def current(self) -> str | None:
-        """The name of the generation that answers, or None before the first ingest."""
+        """The name of the generation that answers, or None before the first ingest. With a server its files are here afterwards."""
+        if self._server is not None:
+            served = self._server.current()
+            if served is not None and not (self._generations / served / "manifest.json").exists():
+                self._server.fetch(served, self._generations / served)
+            return served
         try:
             name = (self.folder / "CURRENT").read_text("utf-8").strip()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StorageError(f"{self.folder / 'CURRENT'} cannot be read ({error.strerror}); change its permissions") from error
-        return name if (self.folder / "generations" / name / "manifest.json").exists() else None
+        return name if (self._generations / name / "manifest.json").exists() else None
 
     def open(self, settings: IndexSettings | None = None) -> Generation:
         """Open the current generation; refuse one that was made with other settings than those given."""
@@ -313,7 +330,7 @@ class Index:
             if name is None:
                 raise IndexMissingError("nothing is indexed yet; run: roadmap-rag ingest")
             try:
-                generation = Generation(self.folder / "generations" / name)
+                generation = Generation(self._generations / name, self._server)
             except (FileNotFoundError, sqlite3.OperationalError):
                 continue
             if settings is not None and generation.manifest.settings != settings:
@@ -340,9 +357,11 @@ class Index:
         """Delete every generation and the embedding cache; readers that have one open keep it until they close it."""
         with writing(self.folder):
             (self.folder / "CURRENT").unlink(missing_ok=True)
-            for name in ("generations", "cache"):
+            for name in ("generations", "served", "cache"):
                 if (self.folder / name).exists():
                     shutil.rmtree(self.folder / name)
+        if self._server is not None:
+            self._server.clear()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -398,20 +417,20 @@ class Index:
     ) -> Written:
         old = self.current()
         stored = self.documents(settings)
-        start = self.folder / "generations" / old if old and stored else None
+        start = self._generations / old if old and stored else None
         changed = [entry for entry in entries if stored.get(entry.document.url) != entry.document]
         leaving = [url for url in stored if remove(url)]
         if start and not changed and not leaving:
             return Written(None, 0, 0, 0, 0, _chunk_counts(start, entries))
 
         name = f"{_number(old) + 1:05d}-{secrets.token_hex(3)}"
-        folder = self.folder / "generations" / name
+        folder = self._generations / name
         try:
             if start:
                 shutil.copytree(start, folder, ignore=shutil.ignore_patterns("manifest.json", "readers.lock"))
             else:
                 folder.mkdir(parents=True)
-            with _Writer(folder) as writer:
+            with _Writer(folder, self._collection(folder, name, old if start else None)) as writer:
                 for url in leaving:
                     writer.forget(url)
                 embedded = 0
@@ -428,19 +447,31 @@ class Index:
             self._switch(name)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
+            if self._server is not None:
+                with contextlib.suppress(StorageError):
+                    self._server.drop(name)
             raise
         self._sweep()
         new = sum(entry.document.url not in stored for entry in changed)
         return Written(name, embedded, new, len(changed) - new, len(leaving), _chunk_counts(folder, entries))
 
+    def _collection(self, folder: Path, name: str, copy_of: str | None) -> tuple[Any, Any]:
+        """The client, if it is ours to close, and the collection for the vectors of a new generation."""
+        if self._server is not None:
+            return None, self._server.begin(name, copy_of)
+        client = _chroma(folder / "chroma")
+        return client, client.get_or_create_collection("passages", embedding_function=None, configuration=COSINE)
+
     def _switch(self, name: str) -> None:
+        if self._server is not None:
+            self._server.publish(name, self._generations / name)
+            return
         write_atomically(self.folder / "CURRENT", name.encode())
 
     def _sweep(self) -> None:
         """Remove generations that are not current and that nobody has open, and files that a killed process left."""
         keep = self.current()
-        generations = self.folder / "generations"
-        for folder in generations.iterdir() if generations.is_dir() else ():
+        for folder in self._generations.iterdir() if self._generations.is_dir() else ():
             if folder.name != keep and _unused(folder):
                 shutil.rmtree(folder, ignore_errors=True)
         for partial in self.folder.glob(".CURRENT.*.partial"):
@@ -450,16 +481,14 @@ class Index:
 class _Writer:
     """Changes one generation that nobody reads yet."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, vectors: tuple[Any, Any]) -> None:
         fresh = not (folder / "passages.sqlite").exists()
         self._passages = sqlite3.connect(folder / "passages.sqlite")
         self._passages.row_factory = sqlite3.Row
         self._passages.execute("PRAGMA synchronous=OFF")  # an unfinished generation is thrown away whole
         if fresh:
             self._passages.executescript(_SCHEMA)
-        self._client = _chroma(folder / "chroma")
-        configuration = {"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200}}
-        self._collection = self._client.get_or_create_collection("passages", embedding_function=None, configuration=configuration)
+        self._client, self._collection = vectors
 
     def __enter__(self) -> Self:
         return self
@@ -468,7 +497,8 @@ class _Writer:
         if kind is None:
             self._passages.commit()
         self._passages.close()
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def forget(self, url: str) -> None:
         rows = [row["row"] for row in self._passages.execute("SELECT row FROM passages WHERE url = ?", (url,))]
