@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadmap_rag.citations import CONTRADICTED_MARK, UNSUPPORTED_MARK, Verified, verify
-from roadmap_rag.citations.compare import names_missing, negation_clashes, numbers_missing, opposed, read
+from roadmap_rag.citations.compare import compare_words, names_missing, negation_clashes, numbers_missing, opposed, read
 from roadmap_rag.citations.evidence import MAX_QUOTE, VectorMemory, stretches
 from roadmap_rag.citations.labels import read_draft
 from roadmap_rag.domain import Hit
+from roadmap_rag.encoders import LocalEncoder
 from roadmap_rag.text import terms
 
 DIMENSIONS = 512
@@ -223,6 +225,16 @@ class TestVerdicts:
         assert opposed(read("Training is fast on a GPU.").stems, read("Slow food is an Italian movement.").stems) == ()
         assert negation_clashes(read("The paper compares both models."), read("The paper does not compare both models.")) > 0
         assert negation_clashes(read("Encoder and decoder are not the same."), read("Encoder and decoder are different.")) == 0
+
+
+def test_the_included_model_compares_words(tmp_path: Path) -> None:
+    encoder = LocalEncoder(cache=tmp_path)
+    passage = hit("LoRA keeps the pretrained weights frozen and trains two small matrices instead.")
+    stated, invented = "The pretrained weights stay frozen with LoRA.", "The pretrained weights are doubled by every tokenizer."
+    seen, said, other = map(encoder.encode_question, (passage.text, stated, invented))
+    assert compare_words(said, seen)["words"] > compare_words(other, seen)["words"]
+    verified = verify(f"{stated} {invented}", [passage], lambda texts: encoder.encode(texts, query=True), read=encoder.encode_question)
+    assert [sentence.verdict == "supported" for sentence in verified.sentences] == [True, False]
 
 
 class TestDrafts:

@@ -11,7 +11,6 @@ import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -31,8 +30,10 @@ FEATURES = (
     "strong_words",
     "order",
 )
-WORD_FEATURES = ("words", "weak_words", "two_weakest_words", "weakest_word", "words_back")
-"""What word vectors add: the best cosine that each word finds on the other side, on average and for the words that find the least."""
+WORD_FEATURES = ("words", "words_back")
+"""What word vectors add: the best cosine that a word finds on the other side, its mean over the claim and over the stretch. The words that
+find the least tell too, but the wrong way: labelled contradictions are made of the passage's own words, what a model invents is not.
+"""
 
 _NUMBER = re.compile(
     r"(?<![\w.])[-−~]?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:e([-+]?\d+))?(?:\s?(%|percent|per cent|thousand|million|billion|trillion|[kmbtx×])(?![\w]))?(?![\w]|[.,]\d)",
@@ -245,21 +246,13 @@ def compare(claim: str, stretch: str, context: str, cosine: float) -> dict[str, 
 
 
 def compare_words(claim: ReadText, stretch: ReadText) -> dict[str, float]:
-    """``WORD_FEATURES`` of a claim beside a stretch (late interaction, Khattab and Zaharia 2020, in both directions); 0 without words."""
+    """``WORD_FEATURES`` of a claim beside a stretch (late interaction, Khattab and Zaharia 2020, both ways); 0 without words."""
     if not claim.words or not stretch.words:
         return dict.fromkeys(WORD_FEATURES, 0.0)
     similar = claim.word_vectors @ stretch.word_vectors.T
-    best, back = similar.max(axis=1), similar.max(axis=0)
-    content = np.sort(_of_content(claim.words, best))
-    weak = content[: max(1, len(content) // 4)]
-    values = (best.mean(), weak.mean(), content[:2].mean(), content[0], _of_content(stretch.words, back).mean())
-    return dict(zip(WORD_FEATURES, map(float, values), strict=True))
-
-
-def _of_content(found: tuple[str, ...], values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The values of words that carry a subject; of all words where none does."""
-    carries = np.array([word not in STOP_WORDS for word in found])
-    return values[carries] if carries.any() else values
+    carries = np.array([word not in STOP_WORDS for word in stretch.words])
+    back = similar.max(axis=0)
+    return {"words": float(similar.max(axis=1).mean()), "words_back": float((back[carries] if carries.any() else back).mean())}
 
 
 def numbers_missing(claim: str, context: str) -> tuple[float, ...]:
