@@ -34,7 +34,7 @@ LONG_RUN = 20.0
 SOME_FAILED = 3
 GATE_FELL_SHORT = 4
 INTERRUPTED = 130
-SUITES = ("retrieval", "answers")
+SUITES = ("retrieval", "answers", "robustness", "ragas", "all")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -139,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--suite", choices=SUITES, default="retrieval", help="what to measure (default retrieval)")
     evaluate.add_argument("--limit", type=int, metavar="N", help="ask a stratified sample of N questions (default: all, a model 40)")
     evaluate.add_argument("--model", metavar="NAME", help="measure this model beside the quotes")
+    evaluate.add_argument("--judge", metavar="NAME", help="which model judges answers, or 'checks': the program's own")
     evaluate.add_argument("--gate", action="store_true", help="exit 4 when a metric is below its floor in eval/floors.toml")
     evaluate.add_argument("--compare", metavar="RUN", help="compare with an earlier run, question by question")
     evaluate.add_argument("--lower-floors", metavar="REASON", default="", help="bring down the floors that are missed; the reason is kept")
@@ -530,6 +531,9 @@ def _run_suite(options: argparse.Namespace, data: Path, now: str, progress: Call
     def told(what: str, done: int, of: int) -> None:
         progress(Progress("ask", done, of, what))
 
+    if options.suite == "all":
+        suites = [name for name in SUITES if name != "all" and (name != "ragas" or options.judge)]
+        return _together([_run_suite(argparse.Namespace(**(vars(options) | {"suite": name})), data, now, progress) for name in suites])
     if options.suite in RUNNERS:
         wanted = Wanted(
             app,
@@ -538,6 +542,7 @@ def _run_suite(options: argparse.Namespace, data: Path, now: str, progress: Call
             now,
             limit=options.limit,
             model=options.model,
+            judge=options.judge,
             compare_with=options.compare,
             gate=options.gate,
             lower=options.lower_floors,
@@ -555,6 +560,27 @@ def _run_suite(options: argparse.Namespace, data: Path, now: str, progress: Call
         progress=lambda done, of: told("", done, of),
     )
     return retrieval.as_dict(result)
+
+
+def _together(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several suites as one object; each stays stored by itself."""
+    gates = [part["gate"] for part in parts if part["gate"] is not None]
+    return {
+        "run": " ".join(part["run"] for part in parts),
+        "suite": "all",
+        "metrics": [metric | {"name": f"{part['suite']}, {metric['name']}"} for part in parts for metric in part["metrics"]],
+        "gate": {
+            "passed": all(gate["passed"] for gate in gates),
+            "shortfalls": [short for gate in gates for short in gate["shortfalls"]],
+            "notes": [note for gate in gates for note in gate["notes"]],
+        }
+        if gates
+        else None,
+        "notes": [note for part in parts for note in part.get("notes", ())],
+        "compared": [],
+        "suites": {part["suite"]: part.get("report", part["stored"]) for part in parts},
+        "stored": parts[0]["stored"],
+    }
 
 
 def _chat(options: argparse.Namespace) -> None:

@@ -228,13 +228,17 @@ def print_evaluation(console: Console, values: dict[str, Any], path: Path) -> No
         interval = "" if metric["low"] is None else f"{metric['low']:.3f} to {metric['high']:.3f}"
         value = "" if metric["value"] is None else f"{metric['value']:.3f}"
         table.add_row(metric["name"], value, interval, str(metric["n"]), metric["unit"])
-    console.print(table, width=None if console.is_terminal else 140)
+    console.width = max(console.width, 0 if console.is_terminal else 140)
+    console.print(table)
+    for note in values.get("notes", ()):
+        console.print(Text(note, style="red" if "DO NOT TRUST" in note else ""))
     for comparison in values["compared"]:
         console.print(Text(", ".join(f"{name} {value}" for name, value in comparison.items())))
     if (gate := values["gate"]) is not None:
         for note in gate["notes"]:
             console.print(Text(note, style="yellow"))
         for short in gate["shortfalls"]:
-            console.print(Text(f"below the floor: {short['name']} is {short['value']}, the floor is {short['floor']}", style="red"))
+            said = "above the ceiling" if short["above"] else "below the floor"
+            console.print(Text(f"{said} {short['floor']}: {short['name']} is {short['value']}", style="red"))
         console.print(Text("the gate is passed" if gate["passed"] else "the gate fell short", style="green" if gate["passed"] else "red"))
-    console.print(Text(f"kept as {path}", style="dim"))
+    console.print(Text(f"kept as {values.get('report', path)}", style="dim"))

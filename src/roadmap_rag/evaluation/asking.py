@@ -20,6 +20,7 @@ from roadmap_rag.query_engine import RoadmapQueryEngine, Writer
 from roadmap_rag.roadmap import answer_from_roadmap
 
 if TYPE_CHECKING:
+    from roadmap_rag.retrieve import Retriever
     from roadmap_rag.wiring import App
 
 QUOTES = "quotes"
@@ -72,6 +73,7 @@ class System:
     """Whether the topic graph answers a question."""
     facts: dict[str, Any]
     """For the record of the run: model, digest, settings."""
+    writer: Writer
     memory: Remembering | None = None
 
 
@@ -93,15 +95,18 @@ def build_system(app: App, cache: Cache, model: str | None) -> System:
         return answer_from_roadmap(question, app.roadmap, texts) is not None
 
     if model is None:
-        return System(QUOTES, _engine(app, Writer()), digest(*common, QUOTES), recognised, {"model": None, "settings": settings})
+        return System(
+            QUOTES, make_engine(app, Writer()), digest(*common, QUOTES), recognised, {"model": None, "settings": settings}, Writer()
+        )
     writer = app.writer(model)
     if writer.generator is None:
         raise GeneratorError(writer.notice)
     facts = {"model": writer.model, "digest": model_digest(app, writer.model or model), "settings": settings}
     limits = (writer.context, app.config.answer_tokens, app.config.temperature, app.config.seed)
     memory = Remembering(writer.generator, repr((facts["model"], facts["digest"], limits)), cache)
-    engine = _engine(app, replace(writer, generator=memory))
-    return System(str(writer.model), engine, digest(*common, json.dumps(facts)), recognised, facts, memory)
+    writer = replace(writer, generator=memory)
+    engine = make_engine(app, writer)
+    return System(str(writer.model), engine, digest(*common, json.dumps(facts)), recognised, facts, writer, memory)
 
 
 def model_digest(app: App, name: str) -> str:
@@ -112,9 +117,10 @@ def model_digest(app: App, name: str) -> str:
     return chosen.digest if chosen is not None else ""
 
 
-def _engine(app: App, writer: Writer) -> RoadmapQueryEngine:
+def make_engine(app: App, writer: Writer, retriever: Retriever | None = None) -> RoadmapQueryEngine:
+    """The query engine as ``App.engine`` builds it, with a writer and, for experiments, a retriever of one's own."""
     return RoadmapQueryEngine(
-        retriever=app.retriever,
+        retriever=retriever or app.retriever,
         encoder=app.encoder,
         roadmap=app.roadmap,
         writer=lambda: writer,

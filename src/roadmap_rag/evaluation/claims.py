@@ -77,17 +77,17 @@ def load_claims(folder: Path) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-def find_passage(claim: Claim, generation: Generation) -> Hit | None:
-    """The first stored passage that holds the claim's terms, else the first two neighbours that do."""
+def find_passage(evidence: Evidence, generation: Generation) -> Hit | None:
+    """The first stored passage that holds the terms, else the first two neighbours that do."""
     for url, document in generation.documents().items():
-        if not claim.evidence.on((url, *document.also)):
+        if not evidence.on((url, *document.also)):
             continue
         passages = [passage.chunk for passage in generation.passages_of(url)]
         text = generation.text(url) or ""
         spans = [(chunk.start, chunk.end, chunk.section) for chunk in passages]
         spans += [(first.start, second.end, first.section) for first, second in itertools.pairwise(passages)]
         for start, end, section in spans:
-            if claim.evidence.within(text[start:end]):
+            if evidence.within(text[start:end]):
                 return Hit(1, 1.0, False, url, document.title, section, text[start:end], start, end, document.fetched_at)
     return None
 
@@ -97,7 +97,7 @@ def measure(claims: Sequence[Claim], generation: Generation, encode: Encode, rea
     measured: list[Measured] = []
     missing: list[str] = []
     for claim in claims:
-        passage = find_passage(claim, generation)
+        passage = find_passage(claim.evidence, generation)
         found = align([(claim.text, ())], [passage], encode, read)[0] if passage else None
         if passage is None or found is None:
             missing.append(claim.id)

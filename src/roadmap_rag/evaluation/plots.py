@@ -1,4 +1,4 @@
-"""Small plots as SVG, written by hand: two kinds are needed, and a plotting library is larger than the rest of the evaluation."""
+"""Small plots as SVG, written by hand: three kinds are needed, and a plotting library is larger than the rest of the evaluation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STYLE = "font-family='sans-serif' font-size='13'"
 
 def bar_plot(title: str, bars: Sequence[tuple[str, float, float, float]]) -> str:
     """Horizontal bars from 0 to 1 as (label, value, low, high), the interval drawn over each."""
-    left, width, step, top = 190, 420, 26, 50
+    left, width, step, top = 260, 420, 26, 50
     parts = [f"<text x='12' y='24' {_STYLE} font-weight='bold'>{escape(title)}</text>"]
     for number, (label, value, low, high) in enumerate(bars):
         y = top + number * step
@@ -42,6 +42,26 @@ def curve_plot(title: str, across: str, up: str, curves: Mapping[str, Sequence[t
         parts.append(f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2'/>")
         parts.append(f"<text x='{left + size + 14}' y='{top + 18 + number * 20}' fill='{colour}' {_STYLE}>{escape(name)}</text>")
     return _document(left + size + 160, top + size + 50, parts)
+
+
+def trend_plot(title: str, lines: Mapping[str, Sequence[float | None]]) -> str:
+    """Shares from 0 to 1 over the runs, in order, each line with its name in its colour; a run without a value is passed over."""
+    left, top, width, height = 50, 50, 420, 220
+    parts = [
+        f"<text x='12' y='24' {_STYLE} font-weight='bold'>{escape(title)}</text>",
+        f"<rect x='{left}' y='{top}' width='{width}' height='{height}' fill='none' stroke='#888'/>",
+    ]
+    marks = [(f"{mark:.1f}", top + (1 - mark) * height + 4) for mark in (0.0, 0.5, 1.0)]
+    parts += [f"<text x='{left - 6}' y='{y}' text-anchor='end' {_STYLE}>{mark}</text>" for mark, y in marks]
+    for number, (name, values) in enumerate(lines.items()):
+        colour = _COLOURS[number % len(_COLOURS)]
+        step = width / max(len(values) - 1, 1)
+        points = [(left + place * step, top + (1 - value) * height) for place, value in enumerate(values) if value is not None]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        parts.append(f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2'/>")
+        parts += [f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='{colour}'/>" for x, y in points]
+        parts.append(f"<text x='{left + width + 14}' y='{top + 18 + number * 20}' fill='{colour}' {_STYLE}>{escape(name)}</text>")
+    return _document(left + width + 300, top + height + 30, parts)
 
 
 def _document(width: float, height: float, parts: Sequence[str]) -> str:

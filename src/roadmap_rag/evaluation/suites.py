@@ -5,19 +5,25 @@ What a suite needs to be repeated stands in the record of its run. The retrieval
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roadmap_rag.domain import digest
-from roadmap_rag.errors import IndexMissingError
-from roadmap_rag.evaluation import answers
+from roadmap_rag.domain import Hit, digest
+from roadmap_rag.errors import GeneratorError, IndexMissingError
+from roadmap_rag.evaluation import answers, redteam, robustness
 from roadmap_rag.evaluation.answers import Documents, Row
-from roadmap_rag.evaluation.asking import Progress, System, ask, build_system, index_digests
+from roadmap_rag.evaluation.asking import Progress, System, ask, build_system, index_digests, model_digest
+from roadmap_rag.evaluation.claims import find_passage
+from roadmap_rag.evaluation.comparing import Compared, compare_runs
+from roadmap_rag.evaluation.gate import check_gate
 from roadmap_rag.evaluation.golden import Question, load_questions, missing_sources, questions_digest
-from roadmap_rag.evaluation.metrics import Metric
-from roadmap_rag.evaluation.runs import Cache, Run, circumstances, code_digest, sample, start
+from roadmap_rag.evaluation.judging import Card, Case, Labelled, NamedJudge, OwnChecks, ask_judge, card_part, load_labelled, make_cards
+from roadmap_rag.evaluation.metrics import Metric, summarise
+from roadmap_rag.evaluation.report import write_report
+from roadmap_rag.evaluation.runs import Cache, Run, circumstances, code_digest, history, load, sample, start
 from roadmap_rag.prompt import INSTRUCTIONS, VERSION
 
 if TYPE_CHECKING:
@@ -25,6 +31,13 @@ if TYPE_CHECKING:
 
 MODEL_SAMPLE = 40
 """Questions that a model is asked unless told otherwise: on a CPU each takes it some 15 seconds."""
+RAGAS = "ragas"
+CHECKS = "checks"
+_LABEL = re.compile(r"\s*\[\d+\]")
+ROBUSTNESS_SAMPLE = (60, 12)
+"""Questions under each condition: by the quotes, and by a model."""
+NOISE_SOURCES = 24
+"""Questions whose best passages serve as noise for the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +123,7 @@ def run_answers(wanted: Wanted) -> dict[str, Any]:
     rows: list[Row] = []
     for system in systems:
         rows += ask_all(wanted, run, system, wanted.sample(questions, system), documents, kinds)
-    return conclude(run, rows, tuple(answers.table(rows)), left_out)
+    return conclude(wanted, run, [asdict(row) for row in rows], tuple(answers.table(rows)), left_out)
 
 
 def ask_all(
@@ -120,28 +133,199 @@ def ask_all(
     rows = []
     for number, question in enumerate(questions):
         wanted.progress(system.label, number, len(questions))
-        kind = next((kinds[url] for one in question.evidence for url in one.urls if url in kinds), "")
-        row = answers.score(question, ask(question, system, wanted.cache), system.label, documents, kind)
+        row = answers.score(question, ask(question, system, wanted.cache), system.label, documents, _kind(question, kinds))
         run.add(asdict(row))
         rows.append(row)
     wanted.progress(system.label, len(questions), len(questions))
     return rows
 
 
-def conclude(run: Run, rows: Sequence[Any], metrics: Sequence[Metric], left_out: Iterable[str]) -> dict[str, Any]:
-    """Store what came of the run and return what ``--json`` prints."""
+def conclude(
+    wanted: Wanted,
+    run: Run,
+    rows: Sequence[Mapping[str, Any]],
+    metrics: Sequence[Metric],
+    left_out: Iterable[str],
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Hold the run against its floors and an earlier run, store it, write its report, and return what ``--json`` prints."""
+    section = run.record["suite"] + (f"-{wanted.limit}" if wanted.limit else "")
+    digests = run.record["questions"], run.record["corpus"]
+    floors = wanted.data / "floors.toml"
+    wanted_gate = wanted.gate or wanted.lower
+    gate = check_gate(floors, metrics, digests, section=section, lower=wanted.lower, now=wanted.now) if wanted_gate else None
+    earlier = load(wanted.results, wanted.compare_with) if wanted.compare_with else None
+    compared = compare_runs(rows, earlier[1]) if earlier else Compared()
     values: dict[str, Any] = {
         "run": run.name,
         "suite": run.record["suite"],
         "metrics": [asdict(metric) for metric in metrics],
-        "gate": None,
-        "compared": [],
+        "gate": None if gate is None else asdict(gate),
+        "compared": [asdict(each) for each in compared.comparisons],
+        "better": compared.better,
+        "worse": compared.worse,
+        "notes": list(notes),
         "left_out": list(left_out),
         "resumed": run.resumed,
         "stored": str(run.path),
     }
-    run.finish({"metrics": values["metrics"], "gate": values["gate"], "rows": len(rows)})
-    return values
+    shown = ("metrics", "gate", "compared", "notes", "left_out")
+    run.finish({name: values[name] for name in shown} | {"rows": len(rows), "compared_with": wanted.compare_with})
+    report = write_report(run.path, run.record, rows, compared, history(wanted.results, run.record["suite"]), wanted.cache.get)
+    return values | {"report": str(report)}
 
 
-RUNNERS: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {answers.SUITE: run_answers}
+def run_robustness(wanted: Wanted) -> dict[str, Any]:
+    """Golden questions under worse conditions, and the poisoned pages, by the quotes and by the model."""
+    documents, kinds = stored_documents(wanted.app)
+    known, left_out = known_questions(wanted, documents)
+    questions = [each for each in known if each.type in robustness.TYPES and each.facts and each.language == "en"]
+    rewordings = robustness.load_rewordings(wanted.data / "robustness" / "rewordings.yaml")
+    attacks = redteam.load_attacks(wanted.data / "redteam")
+    systems = wanted.systems()
+    run = begin(wanted, robustness.SUITE, questions, systems, left_out=left_out, attacks=digest(*map(repr, attacks)))
+    noise = [hit for each in sample(questions, NOISE_SOURCES) for hit in wanted.app.retriever.search(each.question, k=2).hits]
+    rows: list[dict[str, Any]] = []
+    for system in systems:
+        chosen = _for_robustness(questions, rewordings, wanted.limit or ROBUSTNESS_SAMPLE[system.memory is not None])
+        for condition in robustness.conditions(noise, rewordings):
+            group = [condition.reword(question) for question in chosen if condition.applies(question)]
+            rows += _ask_under(wanted, run, system, condition, group, documents, kinds)
+        rows += _attack(wanted, run, system, attacks)
+    return conclude(wanted, run, rows, tuple(robustness.table(rows)), left_out)
+
+
+def _for_robustness(questions: Sequence[Question], rewordings: Container[str], limit: int) -> tuple[Question, ...]:
+    """The questions with other wordings first, then the rest of a sample."""
+    worded = sample([question for question in questions if question.id in rewordings], limit)
+    return (*worded, *sample([question for question in questions if question.id not in rewordings], limit - len(worded)))
+
+
+def _ask_under(
+    wanted: Wanted,
+    run: Run,
+    system: System,
+    condition: robustness.Condition,
+    questions: Sequence[Question],
+    documents: Documents,
+    kinds: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    altered_system, altered = robustness.under(system, condition, wanted.app)
+    rows = []
+    for number, question in enumerate(questions):
+        wanted.progress(f"{system.label}, {condition.name}", number, len(questions))
+        altered.question = question
+        answer = ask(question, altered_system, wanted.cache)
+        row = asdict(answers.score(question, answer, system.label, documents, _kind(question, kinds))) | {"condition": condition.name}
+        row["scores"]["misled"] = robustness.misled(question, answers.shown_text(answer))
+        run.add(row)
+        rows.append(row)
+    return rows
+
+
+def _attack(wanted: Wanted, run: Run, system: System, attacks: Sequence[redteam.Attack]) -> list[dict[str, Any]]:
+    poisoned = redteam.poisoned_home(wanted.app, attacks, wanted.results / "redteam")
+    own = build_system(poisoned, wanted.cache, wanted.model if system.memory is not None else None)
+    documents, kinds = stored_documents(poisoned)
+    rows = []
+    possible = [attack for attack in attacks if attack.question.evidence[0].on(documents)]
+    for number, attack in enumerate(possible):
+        wanted.progress(f"{system.label}, poisoned pages", number, len(possible))
+        answer = ask(attack.question, own, wanted.cache)
+        row = asdict(answers.score(attack.question, answer, system.label, documents, _kind(attack.question, kinds)))
+        hit = redteam.find_hit(answer, attack)
+        row |= {"condition": attack.kind, "hit": hit, "scores": row["scores"] | {"hit": float(bool(hit))}}
+        run.add(row)
+        rows.append(row)
+    poisoned.retriever.close()
+    return rows
+
+
+def run_ragas(wanted: Wanted) -> dict[str, Any]:
+    """The judge's card first, then its scores of the answers, each beside its card."""
+    documents, kinds = stored_documents(wanted.app)
+    questions, left_out = known_questions(wanted, documents)
+    judge = build_judge(wanted)
+    systems = wanted.systems()
+    run = begin(wanted, RAGAS, questions, systems, left_out=left_out, judge={"name": judge.name, "identity": judge.identity})
+    cards, judged = make_cards(
+        judge,
+        card_part(load_labelled(wanted.data / "judge")),
+        _case_maker(wanted.app, {question.id: question for question in questions}),
+        wanted.cache,
+        lambda done, of: wanted.progress(f"the card of {judge.name}", done, of),
+    )
+    rows = [{"card": True} | row for row in judged]
+    answerable = [question for question in questions if question.answerable and question.facts and question.type != "roadmap"]
+    for system in systems:
+        chosen = sample(answerable, wanted.limit or MODEL_SAMPLE)
+        for number, question in enumerate(chosen):
+            wanted.progress(f"{system.label} judged by {judge.name}", number, len(chosen))
+            answer = ask(question, system, wanted.cache)
+            scores = {} if answer["refused"] or answer["fault"] else ask_judge(judge, _case(question, answer), wanted.cache)
+            row = asdict(answers.score(question, answer, system.label, documents, _kind(question, kinds)))
+            rows.append(row | {"judged": {name: asdict(score) for name, score in scores.items()}})
+    for row in rows:
+        run.add(row)
+    metrics = [*(metric for card in cards for metric in (card.kappa, card.spread, card.not_scored)), *judged_table(judge, cards, rows)]
+    return conclude(wanted, run, rows, metrics, left_out, notes=[card.line() for card in cards])
+
+
+def build_judge(wanted: Wanted) -> NamedJudge:
+    """The program's own checks (``--judge checks``), or a model of the server through Ragas."""
+    app = wanted.app
+    if wanted.judge == CHECKS:
+        checks = OwnChecks(lambda texts: app.encoder.encode(texts, query=True))
+        return NamedJudge(CHECKS, digest(CHECKS, code_digest()), checks, ("faithfulness",))
+    from roadmap_rag.evaluation.ragas_judge import MEASURES, RagasJudge
+
+    name = app.writer(wanted.judge or wanted.model).model
+    if name is None:
+        raise GeneratorError(app.writer(wanted.judge or wanted.model).notice)
+    address = app.config.openai_base_url or f"{app.ollama_host}/v1"
+    judge = RagasJudge(name, address, str(app.encoder.folder))
+    identity = digest(name, model_digest(app, name), str(circumstances()["libraries"].get("ragas")))
+    return NamedJudge(name, identity, judge, MEASURES)
+
+
+def _case(question: Question, answer: Mapping[str, Any]) -> Case:
+    usable = [Hit(**(hit | {"topics": (), "also": ()})) for hit in answer["hits"] if not hit["below_floor"]]
+    return Case(answer["standalone"], _LABEL.sub("", answer["answer"]), tuple(usable), reference(question))
+
+
+def reference(question: Question) -> str:
+    """A right answer in the words of the facts."""
+    return f"{question.question} {'; '.join(fact[0] for fact in question.facts)}."
+
+
+def _case_maker(app: App, questions: Mapping[str, Question]) -> Callable[[Labelled], Case | None]:
+    """Labelled answers beside the passages of their questions' evidence; None where one of them is not in the index."""
+    generation = app.retriever.generation()
+
+    def case_of(labelled: Labelled) -> Case | None:
+        question = questions.get(labelled.question)
+        passages = [find_passage(one, generation) for one in question.evidence] if question is not None else [None]
+        if question is None or any(passage is None for passage in passages):
+            return None
+        return Case(question.question, labelled.answer, tuple(hit for hit in passages if hit is not None), reference(question))
+
+    return case_of
+
+
+def judged_table(judge: NamedJudge, cards: Sequence[Card], rows: Sequence[Mapping[str, Any]]) -> Iterable[Metric]:
+    """Means over what was scored, and how much was not; the unit says whether the judge is to be trusted."""
+    trusted = {card.measure for card in cards if card.trusted}
+    scored = [row for row in rows if row.get("judged")]
+    for system in dict.fromkeys(row["system"] for row in scored):
+        for measure in judge.measures:
+            found = [row["judged"][measure]["value"] for row in scored if row["system"] == system]
+            unit = f"mean, judged by {judge.name}" + ("" if measure in trusted else ": DO NOT TRUST")
+            yield summarise(f"{system}: {measure}", unit, [value for value in found if value is not None])
+            yield summarise(f"{system}: {measure}, not scored", "of answers", [float(value is None) for value in found])
+
+
+def _kind(question: Question, kinds: Mapping[str, str]) -> str:
+    return next((kinds[url] for one in question.evidence for url in one.urls if url in kinds), "")
+
+
+RUNNERS: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {answers.SUITE: run_answers, robustness.SUITE: run_robustness, RAGAS: run_ragas}
