@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 
 from roadmap_rag.citations import verify
-from roadmap_rag.citations.evidence import Encode
+from roadmap_rag.citations.evidence import Encode, Read
 from roadmap_rag.domain import Hit, digest
 from roadmap_rag.errors import SettingsError
 from roadmap_rag.evaluation.metrics import DRAWS, SEED, Metric, summarise
@@ -80,11 +80,12 @@ class NamedJudge:
 class OwnChecks:
     """The program's own verdicts as a judge: the share of the answer's sentences that a passage supports. No model is asked."""
 
-    def __init__(self, encode: Encode) -> None:
+    def __init__(self, encode: Encode, read: Read | None = None) -> None:
         self._encode = encode
+        self._read = read
 
     def score(self, case: Case, measures: Sequence[str]) -> dict[str, Score]:
-        verified = verify(case.answer, case.passages, self._encode)
+        verified = verify(case.answer, case.passages, self._encode, read=self._read)
         verdicts = [sentence.supported for sentence in verified.sentences]
         share = Score(sum(verdicts) / len(verdicts)) if verdicts else Score(None, "no sentence says anything")
         return {name: share if name == "faithfulness" else Score(None, "not measured") for name in measures}

@@ -25,6 +25,7 @@ from roadmap_rag.evaluation.metrics import Metric, summarise
 from roadmap_rag.evaluation.report import write_report
 from roadmap_rag.evaluation.runs import Cache, Run, circumstances, code_digest, history, load, sample, start
 from roadmap_rag.prompt import INSTRUCTIONS, VERSION
+from roadmap_rag.retrieve import WordEncoder
 
 if TYPE_CHECKING:
     from roadmap_rag.wiring import App
@@ -275,7 +276,8 @@ def build_judge(wanted: Wanted) -> NamedJudge:
     """The program's own checks (``--judge checks``), or a model of the server through Ragas."""
     app = wanted.app
     if wanted.judge == CHECKS:
-        checks = OwnChecks(lambda texts: app.encoder.encode(texts, query=True))
+        read = app.encoder.encode_question if isinstance(app.encoder, WordEncoder) else None
+        checks = OwnChecks(lambda texts: app.encoder.encode(texts, query=True), read)
         return NamedJudge(CHECKS, digest(CHECKS, code_digest()), checks, ("faithfulness",))
     from roadmap_rag.evaluation.ragas_judge import MEASURES, RagasJudge
 
