@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,7 @@ from roadmap_rag.generate import (
     diagnose,
     estimate_prompt_tokens,
     estimate_tokens,
+    graphics_memory,
     is_local,
     memory_needed,
     parse_host,
@@ -175,11 +177,34 @@ def test_at_most_one_model_is_recommended_and_it_fits(memory: int, gpu: int) -> 
     assert bool(picked) == any(row.fits for row in rows)
 
 
-def test_more_memory_and_a_gpu_recommend_a_larger_model() -> None:
-    sizes = [
-        next(row.parameters for row in recommend(*machine) if row.picked) for machine in [(4 * GB, 0), (16 * GB, 0), (16 * GB, 16 * GB)]
-    ]
+def test_more_memory_cores_and_a_gpu_recommend_a_larger_model() -> None:
+    machines = [(4 * GB, 0, 2), (16 * GB, 0, 4), (16 * GB, 0, 8), (16 * GB, 16 * GB, 2)]
+    sizes = [next(row.parameters for row in recommend(*machine) if row.picked) for machine in machines]
     assert sizes == sorted(set(sizes))
+
+
+def test_what_the_table_says_is_ordered_and_says_what_was_measured() -> None:
+    rows = recommend(16 * GB)
+    assert [row.size for row in rows] == sorted(row.size for row in rows)
+    assert any(row.measured for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("said", "bytes_"), [("24564\n8192\n", 24564 * 2**20), ("[N/A]\n", 0), ("", 0)], ids=["two cards", "no number", "no card"]
+)
+def test_the_largest_graphics_card_counts(said: str, bytes_: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\nprintf '{said}'\n".replace("\n\n", "\n"))
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert graphics_memory(16 * GB) == bytes_
+
+
+def test_without_a_graphics_card_there_is_no_graphics_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert graphics_memory(16 * GB) == 0
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
     models = command("models", _models, "List the models of Ollama; pull, register or recommend one.")
     models.add_argument("action", nargs="?", choices=["list", "pull", "register", "recommend"], default="list")
-    models.add_argument("name", nargs="?", help="the model to pull or register")
+    models.add_argument("name", nargs="?", help="the model to pull (default: the recommended one) or register")
     models.add_argument("--file", type=Path, help="the GGUF file to register")
 
     history = command("history", _history, "List, show, export or delete stored conversations; print the feedback on answers.")
@@ -406,10 +406,10 @@ def _models(options: argparse.Namespace) -> None:
     if options.action == "recommend":
         return _recommend_models(options)
     if options.action in ("pull", "register"):
-        if not options.name or (options.action == "register" and options.file is None):
-            raise UsageError(f"models {options.action} needs a NAME" + (" and --file FILE.gguf" if options.action == "register" else ""))
+        if options.action == "register" and (not options.name or options.file is None):
+            raise UsageError("models register needs a NAME and --file FILE.gguf")
         server = OllamaServer(app.ollama_host)
-        steps = server.pull(options.name) if options.action == "pull" else server.register(options.name, options.file)
+        steps = server.pull(options.name or _recommended()) if options.action == "pull" else server.register(options.name, options.file)
         with _byte_bar() as update:
             for step in steps:
                 update(step.status, step.completed, step.total)
@@ -445,14 +445,21 @@ def _models(options: argparse.Namespace) -> None:
     return None
 
 
+def _recommended() -> str:
+    from roadmap_rag.wiring import recommended_models
+
+    picked = next((row.name for row in recommended_models() if row.picked), None)
+    if picked is None:
+        raise GeneratorError("no model of the table fits this machine; answers are quotes, or name a model: roadmap-rag models pull NAME")
+    return picked
+
+
 def _recommend_models(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    import psutil
+    from roadmap_rag.wiring import recommended_models
 
-    from roadmap_rag.generate import recommend
-
-    rows = recommend(psutil.virtual_memory().total)
+    rows = recommended_models()
 
     def show(console: Console) -> None:
         for row in rows:
@@ -460,7 +467,7 @@ def _recommend_models(options: argparse.Namespace) -> None:
             speed = f"measured: {row.measured.answer_speed:.0f} tokens/s ({row.measured.machine})" if row.measured else "listed only"
             fits = "" if row.fits else "  too large for this machine"
             console.print(f"{mark} {row.name}  {row.size / 1e9:.1f} GB  {row.note}  {speed}{fits}", markup=False)
-        console.print("the starred one is for this machine; get it with: roadmap-rag models pull NAME", markup=False)
+        console.print("the starred one is for this machine; get it with: roadmap-rag models pull", markup=False)
 
     _print(options, {"models": [asdict(row) for row in rows]}, show)
 

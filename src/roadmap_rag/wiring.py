@@ -26,7 +26,7 @@ from roadmap_rag.store import Store
 
 if TYPE_CHECKING:
     from roadmap_rag.fetch import WebFetcher
-    from roadmap_rag.generate import Diagnosis, ModelInfo
+    from roadmap_rag.generate import Diagnosis, ModelInfo, Recommendation
     from roadmap_rag.ingest import Ingestor, Progress
     from roadmap_rag.query_engine import RoadmapQueryEngine, Writer
     from roadmap_rag.retrieve import Retriever
@@ -375,7 +375,20 @@ class App:
 
 
 def available_memory() -> int:
-    """Bytes of memory that a model may take: what the machine has, less two gigabytes for everything else."""
+    """Bytes of memory that a model may take: what the machine has, less two gigabytes for everything else, or that of its graphics card."""
     import psutil
 
-    return max(0, int(psutil.virtual_memory().total) - 2 * 10**9)
+    from roadmap_rag.generate import graphics_memory
+
+    total = int(psutil.virtual_memory().total)
+    return max(0, total - 2 * 10**9, graphics_memory(total))
+
+
+def recommended_models() -> tuple[Recommendation, ...]:
+    """The table of models, with what fits this machine and the one that is best for it."""
+    import psutil
+
+    from roadmap_rag.generate import graphics_memory, recommend
+
+    total = int(psutil.virtual_memory().total)
+    return recommend(total, graphics_memory(total), psutil.cpu_count(logical=False) or 2)

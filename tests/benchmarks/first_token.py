@@ -63,11 +63,13 @@ def main() -> None:
         unload(writer.generator)
         seconds, tokens = first_token(app, writer, QUESTIONS[0])
         times["cold"].append(seconds)
+        print(f"cold {seconds:.2f} s", flush=True)
         unload(writer.generator)
         started = time.perf_counter()
         app.warm(options.model)
         times["warming"].append(time.perf_counter() - started)
         times["warm"].append(first_token(app, writer, QUESTIONS[0])[0])
+        print(f"warming {times['warming'][-1]:.2f} s, then {times['warm'][-1]:.2f} s", flush=True)
         times["next"].append(first_token(app, writer, QUESTIONS[1])[0])
     medians = {name: statistics.median(values) for name, values in times.items()}
     print(f"{writer.model}, Ollama {OllamaServer(app.ollama_host).version()}, {tokens} prompt tokens, {options.runs} runs\n")

@@ -2,7 +2,7 @@
 
 from roadmap_rag.generate.callbacks import silent_callbacks
 from roadmap_rag.generate.compatible import OpenAIGenerator, served_models
-from roadmap_rag.generate.models import Measured, ModelInfo, Recommendation, choose, memory_needed, recommend, same_name
+from roadmap_rag.generate.models import Measured, ModelInfo, Recommendation, choose, graphics_memory, memory_needed, recommend, same_name
 from roadmap_rag.generate.ollama import OllamaGenerator, normal_keep_alive
 from roadmap_rag.generate.server import Diagnosis, Granted, OllamaServer, Progress, diagnose, is_local, parse_host
 from roadmap_rag.generate.stream import TokenStream, WaitingLine
@@ -24,6 +24,7 @@ __all__ = [
     "diagnose",
     "estimate_prompt_tokens",
     "estimate_tokens",
+    "graphics_memory",
     "is_local",
     "memory_needed",
     "normal_keep_alive",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import platform
+import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,8 +15,10 @@ USABLE_PARAMETERS = 10**9
 """Measured with passages in the prompt: 135 million parameters write nothing usable, 500 million copy passages and cite nothing,
 1.5 billion cite."""
 
-PATIENT_PARAMETERS = 5 * 10**9
-"""What two to eight cores without a GPU answer with in a time that a reader waits: each token reads every weight once from memory."""
+PATIENT_PARAMETERS_PER_CORE = 8 * 10**8
+MOST_PATIENT_PARAMETERS = 5 * 10**9
+"""What processor cores read a prompt of 1,100 tokens with in about 40 seconds: 1.5 billion parameters took 35 s on two cores with AVX2.
+More cores than six wait for the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,8 @@ BUSY_CORES = "2 cores with AVX2, no GPU, other work beside it; Q4_K_M, batches o
 TABLE = (
     Recommendation("smollm2:135m", 135 * 10**6, 271 * 10**6, "only to try the set-up"),
     Recommendation("qwen2.5-coder:1.5b", 15 * 10**8, 986 * 10**6, "cites; the smallest that is of use", Measured(31.0, 9.0, BUSY_CORES)),
-    Recommendation("llama3.2:3b", 32 * 10**8, 2_000 * 10**6, "for 8 GB of memory"),
     Recommendation("qwen2.5:3b", 31 * 10**8, 1_900 * 10**6, "for 8 GB of memory, several languages"),
+    Recommendation("llama3.2:3b", 32 * 10**8, 2_000 * 10**6, "for 8 GB of memory"),
     Recommendation("gemma3:4b", 43 * 10**8, 3_300 * 10**6, "for 8 to 16 GB of memory, many languages"),
     Recommendation("qwen2.5:7b", 76 * 10**8, 4_700 * 10**6, "for a GPU with 8 GB"),
     Recommendation("llama3.1:8b", 80 * 10**8, 4_900 * 10**6, "for a GPU with 8 GB"),
@@ -121,13 +127,33 @@ def _rank(model: ModelInfo) -> tuple[bool, bool, int, str]:
     return parameters >= USABLE_PARAMETERS, not model.thinking, parameters, model.name
 
 
-def recommend(memory_bytes: int, gpu_bytes: int = 0) -> tuple[Recommendation, ...]:
+def graphics_memory(memory_bytes: int) -> int:
+    """Bytes that a model may take on a graphics processor: what NVIDIA's tool says, two thirds of the common memory of an Apple one,
+    else 0."""
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        return memory_bytes * 2 // 3
+    tool = shutil.which("nvidia-smi")
+    return _largest_card(tool) if tool else 0
+
+
+@functools.cache
+def _largest_card(tool: str) -> int:
+    command = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603 -- a fixed command
+        return max((int(line) * 2**20 for line in said.split()), default=0)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return 0
+
+
+def recommend(memory_bytes: int, gpu_bytes: int = 0, cores: int = 4) -> tuple[Recommendation, ...]:
     """The table, with what fits this machine and the one pick for it.
 
     With a GPU the largest model that fits the GPU's memory is picked; without, the largest that leaves half of the memory to everything
-    else and is small enough for processor cores.
+    else and is small enough for the processor's cores.
     """
     rows = [replace(row, fits=memory_needed(row) <= max(memory_bytes // 2, gpu_bytes)) for row in TABLE]
-    quick = [row for row in rows if row.fits and (memory_needed(row) <= gpu_bytes or row.parameters <= PATIENT_PARAMETERS)]
+    patient = max(2 * USABLE_PARAMETERS, min(cores * PATIENT_PARAMETERS_PER_CORE, MOST_PATIENT_PARAMETERS))
+    quick = [row for row in rows if row.fits and (memory_needed(row) <= gpu_bytes or row.parameters <= patient)]
     pick = max(quick, key=lambda row: row.parameters, default=None)
     return tuple(replace(row, picked=pick is not None and row.name == pick.name) for row in rows)
