@@ -34,6 +34,8 @@ LONG_RUN = 20.0
 SOME_FAILED = 3
 GATE_FELL_SHORT = 4
 INTERRUPTED = 130
+SUGGESTED = 20
+"""Drafts of questions from passages, unless told otherwise."""
 SUITES = ("retrieval", "answers", "robustness", "ragas", "all")
 
 
@@ -136,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     history.add_argument("id", nargs="?", help="the conversation")
 
     evaluate = command("eval", _eval, "Measure the assistant on the golden questions of eval/.")
+    evaluate.add_argument("action", nargs="?", choices=["run", "suggest"], default="run", help="suggest: draft new golden questions")
     evaluate.add_argument("--suite", choices=SUITES, default="retrieval", help="what to measure (default retrieval)")
     evaluate.add_argument("--limit", type=int, metavar="N", help="ask a stratified sample of N questions (default: all, a model 40)")
     evaluate.add_argument("--model", metavar="NAME", help="measure this model beside the quotes")
@@ -520,11 +523,34 @@ def _eval(options: argparse.Namespace) -> int:
         raise UsageError("the golden questions lie in the project's eval/ folder; run this in a checkout")
     if options.limit is not None and options.limit < 1:
         raise UsageError("--limit must be at least 1")
+    if options.action == "suggest":
+        return _suggest(options, project / "eval" / "golden")
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     with _progress_bar() as progress:
         values = _run_suite(options, project / "eval", now, progress)
     _print(options, values, lambda console: print_evaluation(console, values, Path(values["stored"])))
     return GATE_FELL_SHORT if values["gate"] is not None and not values["gate"]["passed"] else 0
+
+
+def _suggest(options: argparse.Namespace, golden: Path) -> int:
+    """Draft questions and let the person at the terminal accept them; without one, or with --json, only print them."""
+    from roadmap_rag.evaluation import suggest
+    from roadmap_rag.evaluation.golden import load_questions
+
+    app = _app()
+    generation = app.retriever.generation()
+    covered = frozenset(url for question in load_questions(golden) for one in question.evidence for url in one.urls)
+    writer = app.writer(options.model).generator if options.model else None
+    drafts = suggest.from_feedback(app.store.feedback(), generation)
+    drafts += suggest.from_passages(generation, covered, options.limit or SUGGESTED, writer)
+    if options.json or not sys.stdin.isatty():
+        rows = [suggest.as_entry(draft.question, "") | {"origin": draft.origin} for draft in drafts]
+        _print(options, {"drafts": rows}, lambda console: console.print("\n".join(row["question"] for row in rows), markup=False))
+        return 0
+    accepted = suggest.review(drafts, input, print)
+    if accepted:
+        print(f"{len(accepted)} questions added to {suggest.append(accepted, golden)}")
+    return 0
 
 
 def _run_suite(options: argparse.Namespace, data: Path, now: str, progress: Callable[[Progress], None]) -> dict[str, Any]:

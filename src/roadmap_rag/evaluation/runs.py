@@ -29,8 +29,8 @@ from roadmap_rag.evaluation.golden import Question
 from roadmap_rag.files import write_atomically, writing
 
 ANSWERING = (
-    *("domain.py", "text.py", "roadmap", "citations", "prompt.py", "quotes", "encoders"),
-    *("index", "generate", "retrieve", "query_engine.py", "conversation.py"),
+    *("domain", "text", "roadmap", "citations", "prompt", "quotes", "encoders"),
+    *("index", "generate", "retrieve", "query_engine"),
 )
 """The parts of the package that an answer depends on: a change in one of them asks every question anew."""
 LIBRARIES = ("chromadb", "llama-index-core", "numpy", "ollama", "onnxruntime", "ragas", "sentence-transformers", "tokenizers", "torch")
@@ -166,9 +166,8 @@ def code_digest() -> str:
     package = Path(__file__).parents[1]
     sha = hashlib.sha256()
     for part in ANSWERING:
-        path = package / part
-        files = [path] if path.is_file() else sorted(found for found in path.rglob("*") if found.suffix in (".py", ".json"))
-        for file in files:
+        files = [package / f"{part}.py"] if (package / f"{part}.py").exists() else sorted((package / part).rglob("*"))
+        for file in (file for file in files if file.suffix in (".py", ".json")):
             sha.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
     return sha.hexdigest()[:32]
 
