@@ -12,19 +12,22 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from generator_contract import QUESTION, GeneratorContract
 from roadmap_rag.domain import Turn
+from roadmap_rag.encoders import DEFAULT_EMBEDDER, LocalEncoder, ServedEncoder, find_model
 from roadmap_rag.errors import GeneratorError
-from roadmap_rag.generate import OllamaGenerator, OllamaServer, OpenAIGenerator, choose, diagnose, parse_host
+from roadmap_rag.generate import OllamaGenerator, OllamaServer, OpenAIGenerator, TokenStream, choose, diagnose, parse_host
 
 pytestmark = [pytest.mark.ollama, pytest.mark.timeout(600)]
 
@@ -266,10 +269,84 @@ def test_two_questions_at_once_are_answered_one_after_the_other(server: Server) 
     reader = threading.Thread(target=lambda: read.extend(piece.text for piece in second))
     reader.start()
     wait_until(lambda: generator.line.open == 2, "the second to be sent")
-    assert second.ahead == 1
+    assert second.ahead == 1, "it stands behind the first"
     assert list(first)[-1].completion_tokens
     reader.join(240)
     assert "".join(read).strip()
+
+
+def test_several_questions_at_once_are_answered_in_order_and_each_knows_its_place(server: Server) -> None:
+    generator = server.generator(max_tokens=60)
+    first, *others = (generator.stream(COUNT) for _ in range(4))
+    next(first)
+    ended: list[int] = []
+    places: list[list[int]] = [[], [], []]
+
+    def read(number: int, stream: TokenStream) -> None:
+        for piece in stream:
+            if not piece.text and piece.completion_tokens is None:
+                places[number].append(stream.ahead)
+        ended.append(number)
+
+    readers = [threading.Thread(target=read, args=item) for item in enumerate(others)]
+    for number, reader in enumerate(readers):
+        reader.start()
+        wait_until(lambda number=number: places[number], "the question to know its place")
+        time.sleep(0.2)  # the server has taken it
+    assert list(first)[-1].completion_tokens
+    for reader in readers:
+        reader.join(240)
+    assert ended == [0, 1, 2]
+    assert [seen[0] for seen in places] == [1, 2, 3]
+    assert all(seen == sorted(seen, reverse=True) for seen in places)
+
+
+def test_what_the_server_granted_and_did_is_read_back(server: Server) -> None:
+    last = list(server.generator().stream(QUESTION))[-1]
+    assert last.report is not None
+    assert (last.report["window_asked"], last.report["window_granted"]) == (NUM_CTX, NUM_CTX)
+    assert {"load_seconds", "prompt_seconds", "answer_seconds"} <= set(last.report)
+
+
+def test_embeddings_come_in_batches_and_leave_the_model_loaded(own: Server, tmp_path: Path) -> None:
+    folder = find_model(DEFAULT_EMBEDDER)
+    modelfile = tmp_path / "Modelfile"
+    modelfile.write_text(f"FROM {folder}\n")
+    assert PROGRAM is not None
+    made = subprocess.run([PROGRAM, "create", "minilm", "-f", str(modelfile)], env=os.environ | {"OLLAMA_HOST": own.host}, check=False)
+    assert made.returncode == 0
+    own.generator().warm()
+    server = OllamaServer(own.host)
+    found = server.find("minilm")
+    assert found.embedding
+    encoder = ServedEncoder("ollama:minilm", lambda texts: server.embed(found.name, texts, 120), digest=found.digest, context=found.context)
+    texts = ["A token is a piece of text.", "Bread is baked in an oven.", "What is a token?"] * 30
+    vectors = encoder.encode(texts)
+    assert vectors.shape == (90, 384)
+    assert np.allclose(vectors[:3], vectors[3:6], atol=1e-5)
+    assert vectors[0] @ vectors[2] > vectors[1] @ vectors[2]
+    local = LocalEncoder(cache=tmp_path / "cache").encode(texts[:3])
+    assert np.abs((vectors[:3] * local).sum(axis=1) - 1).max() < 1e-3
+    assert {loaded.name for loaded in server.granted()} >= {f"{own.model}:latest", "minilm:latest"}
+    with pytest.raises(GeneratorError, match="tiny makes no embeddings"):
+        server.embed(own.model, ["text"], 60)
+
+
+def test_ctrl_c_on_the_command_line_ends_the_work_on_the_server(own: Server) -> None:
+    own.generator().warm()
+    before = own.written()
+    code = (
+        "from roadmap_rag.domain import Turn\nfrom roadmap_rag.generate import OllamaGenerator\n"
+        f"made = OllamaGenerator('{own.model}', host='{own.host}', num_ctx={NUM_CTX}, seed=1, keep_alive=120, max_tokens=900,\n"
+        "    first_token_timeout=240, timeout=120)\n"
+        "list(made.stream([Turn('user', 'word ' * 1500)]))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: "processing task" in own.written()[len(before) :], "the prompt to be begun")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) != 0
+    wait_until(lambda: "stop processing" in own.written()[len(before) :], "the slot to be freed")
+    assert max(int(count) for count in re.findall(r"stop processing: n_tokens = (\d+)", own.written()[len(before) :])) < 1500
 
 
 def test_a_server_killed_in_mid_answer_and_started_again(store: Path, tmp_path: Path) -> None:
