@@ -33,6 +33,7 @@ class ModelServer(ThreadingHTTPServer):
         self.prompts: list[str] = []
         self.cut = self.warmed = 0
         self.context = 8192
+        self.keys: list[str] = []
         threading.Thread(target=self.serve_forever, name="model", daemon=True).start()
 
     @property
@@ -45,6 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.0"
 
     def do_GET(self) -> None:
+        self.server.keys.append(str(self.headers["Authorization"]))
         body = json.dumps({"object": "list", "data": [{"id": "test", "object": "model", "max_model_len": self.server.context}]}).encode()
         self.send_response(200 if self.path == "/v1/models" else 404)
         self.send_header("Content-Type", "application/json")
@@ -52,6 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_POST(self) -> None:
+        self.server.keys.append(str(self.headers["Authorization"]))
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         asked = request["messages"][-1]
         if asked["role"] == "user":

@@ -13,11 +13,13 @@ import pytest
 
 from model_server import ModelServer
 from roadmap_rag.doctor import Check, _embedder, _model
+from roadmap_rag.domain import Turn
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import OllamaGenerator, OllamaServer, OpenAIGenerator, served_models
-from roadmap_rag.prompt import INSTRUCTIONS
+from roadmap_rag.prompt import INSTRUCTIONS, STOP
 from roadmap_rag.wiring import App, Config
 
+DONE = {"message": {"role": "assistant", "content": "Yes."}, "done": True, "prompt_eval_count": 9, "eval_count": 2}
 LOADED = "m:latest is loaded with a window of"
 
 
@@ -54,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/api/embed" and asked["model"] != "m:latest":
             self._say({"error": "This server does not support embeddings. Start it with `--embeddings`"}, b"500 X")
         else:
-            self._say({"embeddings": [[3.0, 4.0]] * len(asked["input"])} if self.path == "/api/embed" else {"done": True})
+            self._say({"embeddings": [[3.0, 4.0]] * len(asked["input"])} if self.path == "/api/embed" else DONE)
 
     def _say(self, body: object, status: bytes = b"200 OK") -> None:
         data = json.dumps(body).encode()
@@ -95,6 +97,13 @@ def test_no_model_is_asked_for_a_larger_window_than_it_was_made_for(ollama: Fake
     writer = app_for(ollama).writer()
     assert isinstance(writer.generator, OllamaGenerator)
     assert (writer.context, writer.generator.num_ctx) == (3000, 3000)
+
+
+def test_a_model_that_goes_on_with_the_prompt_is_stopped(ollama: FakeOllama) -> None:
+    generator = app_for(ollama).writer().generator
+    assert generator is not None
+    assert "".join(piece.text for piece in generator.stream([Turn("user", "hello")])) == "Yes."
+    assert ollama.chats[0]["options"]["stop"] == list(STOP)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +149,11 @@ def test_a_compatible_server_names_its_model_and_window(served: ModelServer) -> 
     assert checks(app)["model"].detail == f"{served.url} serves test (window 1500 tokens)"
     app.warm()
     assert served.warmed == 1
+
+
+def test_a_compatible_server_is_given_its_key(served: ModelServer) -> None:
+    App(Config(openai_base_url=served.url, openai_api_key="secret")).warm()
+    assert set(served.keys) == {"Bearer secret"}
 
 
 def test_a_compatible_server_without_the_configured_model(served: ModelServer) -> None:

@@ -164,7 +164,7 @@ def _compatible(app: App) -> Check:
     from roadmap_rag.generate import served_models
 
     url = app.config.openai_base_url
-    served = served_models(url)
+    served = served_models(url, app.config.openai_api_key)
     names = ", ".join(model.name + (f" (window {model.context} tokens)" if model.context else "") for model in served)
     wanted = app.config.model
     if wanted and served and wanted not in {model.name for model in served}:

@@ -18,6 +18,9 @@ VERSION = "3"
 DECLINED = "NOT IN THE SOURCES"
 """What the model is told to write when the passages do not answer."""
 
+STOP = ("<passage", "</passage", "\nQuestion:")
+"""Where a model that goes on with the prompt instead of answering is stopped."""
+
 INSTRUCTIONS = f"""You help a student of large language models. Answer only from the numbered passages.
 - Write 2 to 6 short, plain sentences that answer the question directly. No introduction, no summary.
 - End every sentence with the number of the passage that says it, like [2].

@@ -45,6 +45,7 @@ class Config(BaseSettings):
     model: str = Field("", description="Ollama model that writes answers; empty: the best one installed")
     ollama_host: str = Field("", description="where Ollama listens; empty: OLLAMA_HOST, else 127.0.0.1:11434")
     openai_base_url: str = Field("", description="base address of an OpenAI-compatible server on your own machines, used instead of Ollama")
+    openai_api_key: str = Field("none", description="the key that such a server wants, if it wants one")
     context: int = Field(4096, ge=1024, le=131_072, description="tokens of the model's window (num_ctx): prompt and answer together")
     prompt_tokens: int = Field(2000, ge=256, le=131_072, description="tokens of the prompt at most; fewer answer sooner on a CPU")
     answer_tokens: int = Field(512, ge=32, le=8192, description="tokens an answer may have at most")
@@ -288,11 +289,12 @@ class App:
 
     def _compatible_writer(self, model: str | None) -> Writer:
         from roadmap_rag.generate import OpenAIGenerator, served_models
+        from roadmap_rag.prompt import STOP
         from roadmap_rag.query_engine import Writer
 
         config = self.config
         try:
-            served = served_models(config.openai_base_url)
+            served = served_models(config.openai_base_url, config.openai_api_key)
         except GeneratorError as error:
             return Writer(notice=f"no model is running ({error}); these are the passages that answer it")
         name = model or config.model or (served[0].name if served else "default")
@@ -300,11 +302,13 @@ class App:
             generator = OpenAIGenerator(
                 name,
                 base_url=config.openai_base_url,
+                api_key=config.openai_api_key,
                 temperature=config.temperature,
                 seed=config.seed,
                 max_tokens=config.answer_tokens,
                 first_token_timeout=config.first_token_timeout,
                 timeout=config.token_timeout,
+                stop=STOP,
             )
             window = next((each.context for each in served if each.name == name and each.context), config.context)
             self._writers[name] = Writer(generator, name, min(window, config.context), config.prompt_tokens, config.answer_tokens)
@@ -312,6 +316,7 @@ class App:
 
     def _ollama_writer(self, model: str | None) -> Writer:
         from roadmap_rag.generate import OllamaGenerator
+        from roadmap_rag.prompt import STOP
         from roadmap_rag.query_engine import Writer
 
         config = self.config
@@ -334,6 +339,7 @@ class App:
                 max_tokens=config.answer_tokens,
                 first_token_timeout=config.first_token_timeout,
                 timeout=config.token_timeout,
+                stop=STOP,
             )
             self._writers[chosen.name] = Writer(generator, chosen.name, context, config.prompt_tokens, config.answer_tokens)
         return self._writers[chosen.name]
