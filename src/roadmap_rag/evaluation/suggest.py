@@ -77,8 +77,8 @@ def _ask(writer: Generator, url: str, passage: str) -> Iterator[Draft]:
     said = "".join(piece.text for piece in writer.stream([Turn("system", ASK), Turn("user", passage)]))
     question = re.search(r"Question:\s*(.+\?)", said)
     answer = re.search(r"Answer:\s*(.+)", said)
-    if question and answer and answer[1].strip(" .").casefold() in passage.casefold():
-        fact = answer[1].strip(" .")
+    fact = answer[1].strip(" .") if answer else ""
+    if question and fact and re.search(rf"(?<!\w){re.escape(fact)}(?!\w)", passage, re.IGNORECASE):
         yield _draft("concept", question[1], url, passage, fact, [fact])
 
 
