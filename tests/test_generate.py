@@ -395,6 +395,19 @@ def test_streams_know_how_many_are_before_them() -> None:
     assert list(third) == []
 
 
+def test_nobody_stands_behind_others_at_a_server_that_may_serve_them_at_once() -> None:
+    async def waits() -> AsyncGenerator[Piece, None]:
+        yield Piece("begun")
+        await asyncio.Event().wait()
+
+    line = WaitingLine(serial=False)
+    first, second = stream_of(waits, line), stream_of(waits, line)
+    assert [next(first), next(second)] == [Piece("begun")] * 2
+    assert (line.open, second.ahead) == (2, 0)
+    first.close()
+    second.close()
+
+
 def test_an_error_that_nobody_expected_reaches_the_reader() -> None:
     async def faulty() -> AsyncGenerator[Piece, None]:
         yield Piece("one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -19,9 +20,13 @@ from roadmap_rag.ui.asking import events
 from roadmap_rag.ui.background import Run, Step
 from roadmap_rag.ui.panels import passage, text_fragment, trace
 from roadmap_rag.ui.roadmap_panel import first_questions, roadmap_map, topic_page
+from roadmap_rag.ui.settings import Settings
 from roadmap_rag.ui.sources import store_note
 from roadmap_rag.ui.sources_panel import progress
+from roadmap_rag.ui.state import QUOTES_ONLY, HomeState
+from roadmap_rag.wiring import App, Config
 from small_home import SITE, SmallHome
+from test_wiring import FakeOllama
 
 TEXT = "# Adapters\n\nLoRA freezes the weights.\nIt trains two <b>small</b> matrices.\n\n```python\nx = 1 < 2\n```\n"
 QUOTE = "freezes the weights.\nIt trains two <b>small</b> matrices"
@@ -324,3 +329,24 @@ def test_a_note_never_replaces_another_of_the_same_name(tmp_path: Path) -> None:
         (folder / "note.md").write_text(text, "utf-8")
     stored = [store_note(folder / "note.md", tmp_path / "notes").name for folder in folders]
     assert stored == ["note.md", "note-2.md", "note.md"]
+
+
+# ---------------------------------------------------------------------------------------------------------------- the model
+
+
+def test_opening_the_page_and_choosing_a_model_load_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROADMAP_RAG_HOME", str(tmp_path))
+    with FakeOllama() as server:
+        app = App(Config(ollama_host=f"127.0.0.1:{server.server_port}"))
+        settings = Settings(app, HomeState(app))
+        settings._recall({"model": QUOTES_ONLY})
+        assert not server.asked.wait(0.5), "whoever wants quotes only needs no model"
+        settings._recall(None)
+        assert server.asked.wait(30)
+        server.asked.clear()
+        while app._warming.locked():
+            time.sleep(0.01)
+        settings._keep("m:latest", 8, False, "System")
+        assert server.asked.wait(30)
+        assert [chat["model"] for chat in server.chats] == ["m:latest"] * 2
+        server.shutdown()

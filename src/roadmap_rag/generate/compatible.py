@@ -61,7 +61,7 @@ class OpenAIGenerator:
 
         self.model = model
         self.base_url = base_url.rstrip("/")
-        self.line = WaitingLine()
+        self.line = WaitingLine(serial=False)
         """The open streams: ``line.open`` answers are being written or wait."""
         self._api_key = api_key
         self._limits = Limits(first_token_timeout, timeout)

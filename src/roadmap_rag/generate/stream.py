@@ -28,10 +28,12 @@ class WaitingLine:
     """The streams of one generator in the order in which they began, and when the server last sent something to any of them.
 
     A server with one slot serves them one after another. A stream that waits for its turn must not run into its time-out while
-    another one is being served, so the clock of each starts anew with every sign of life.
+    another one is being served, so the clock of each starts anew with every sign of life. ``serial`` is False for a server that may
+    serve several at once: then nobody is told to stand behind others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, serial: bool = True) -> None:
+        self._serial = serial
         self._tickets: tuple[object, ...] = ()
         self._lock = threading.Lock()
         self.last_sign = 0.0
@@ -52,7 +54,7 @@ class WaitingLine:
 
     def ahead(self, ticket: object) -> int:
         """How many streams that began before this one are still open; 0 for one that is not in the line."""
-        tickets = self._tickets
+        tickets = self._tickets if self._serial else ()
         return next((place for place, each in enumerate(tickets) if each is ticket), 0)
 
 
