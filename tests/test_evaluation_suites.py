@@ -250,7 +250,14 @@ def test_a_right_judge_is_trusted_and_asked_once(tmp_path: Path) -> None:
     assert card.trusted
     assert card.kappa.value == 1.0
     assert card.spread.value == 0.0
-    assert len(rows) == CARD_ANSWERS + REPEATED * (REPEATS - 1)
+    assert {metric.name.rpartition("to ")[2]: metric.value for metric in card.says_yes} == {
+        "good": 1.0,
+        "partly supported": 0.0,
+        "wrong number": 0.0,
+        "off the question": 0.0,
+    }
+    plain = sum(each.label != "refusal" for each in part)
+    assert len(rows) == plain + REPEATED * (REPEATS - 1)
     asked = named.judge.asked  # type: ignore[attr-defined]
     make_cards(named, part, case_of, Cache(tmp_path))
     assert named.judge.asked == asked  # type: ignore[attr-defined]
@@ -265,7 +272,8 @@ def test_a_wrong_judge_is_marked(tmp_path: Path) -> None:
 
 def test_what_is_not_scored_is_counted_and_asked_again(tmp_path: Path) -> None:
     part = card_part(LABELLED)
-    named = oracle(part, silent=[part[-1].answer])
+    quiet = [each for each in part if each.label == "good"][-1]
+    named = oracle(part, silent=[quiet.answer])
     (card,), rows = make_cards(named, part, case_of, Cache(tmp_path))
     assert card.not_scored.value == pytest.approx(1 / len(rows), abs=1e-4)
     assert [row["reason"] for row in rows if row["value"] is None] == ["it broke"]

@@ -143,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--limit", type=int, metavar="N", help="ask a stratified sample of N questions (default: all, a model 40)")
     evaluate.add_argument("--model", metavar="NAME", help="measure this model beside the quotes")
     evaluate.add_argument("--judge", metavar="NAME", help="which model judges answers, or 'checks': the program's own")
+    evaluate.add_argument("--labelled", type=int, metavar="N", help="labelled answers that the judge's card is made on (default 24)")
     evaluate.add_argument("--gate", action="store_true", help="exit 4 when a metric is below its floor in eval/floors.toml")
     evaluate.add_argument("--compare", metavar="RUN", help="compare with an earlier run, question by question")
     evaluate.add_argument("--lower-floors", metavar="REASON", default="", help="bring down the floors that are missed; the reason is kept")
@@ -576,6 +577,7 @@ def _run_suite(options: argparse.Namespace, data: Path, now: str, progress: Call
             limit=options.limit,
             model=options.model,
             judge=options.judge,
+            labelled=options.labelled,
             compare_with=options.compare,
             gate=options.gate,
             lower=options.lower_floors,

@@ -91,10 +91,10 @@ class OwnChecks:
         return {name: share if name == "faithfulness" else Score(None, "not measured") for name in measures}
 
 
-def ask_judge(named: NamedJudge, case: Case, cache: Cache, repeat: int = 0) -> dict[str, Score]:
+def ask_judge(named: NamedJudge, case: Case, cache: Cache, repeat: int = 0, only: str = "") -> dict[str, Score]:
     """Each measure at most once for each repetition; what was not scored is tried again by the next run."""
     scores = {}
-    for measure in named.measures:
+    for measure in (only,) if only else named.measures:
         passages = [hit.text for hit in case.passages]
         key = "judged-" + digest(named.identity, measure, str(repeat), case.question, case.answer, case.reference, *passages)
         known = cache.get(key)
@@ -153,6 +153,8 @@ class Card:
     kappa: Metric
     spread: Metric
     not_scored: Metric
+    says_yes: tuple[Metric, ...]
+    """By label, the share of answers to which the judge says yes."""
     seconds: float
 
     @property
@@ -177,23 +179,29 @@ def make_cards(
 ) -> tuple[list[Card], list[dict[str, Any]]]:
     """Cards over the labelled answers whose passages are there, one for each measure with a truth, and every score."""
     known = [(each, case) for each in labelled if (case := case_of(each)) is not None]
-    wanted = [(each, case, repeat) for place, (each, case) in enumerate(known) for repeat in range(REPEATS if place < REPEATED else 1)]
-    wanted.sort(key=lambda one: one[2])
+    measures = [measure for measure in named.measures if measure in TRUTH]
+    wanted = [
+        (measure, repeat, each, case)
+        for measure in measures
+        for repeat in range(REPEATS)
+        for place, (each, case) in enumerate(pair for pair in known if pair[0].label in TRUTH[measure])
+        if repeat == 0 or place < REPEATED
+    ]
     rows = []
-    for number, (each, case, repeat) in enumerate(wanted):
+    for number, (measure, repeat, each, case) in enumerate(wanted):
         progress(number, len(wanted))
-        for measure, score in ask_judge(named, case, cache, repeat).items():
-            rows.append(
-                {"id": each.id, "label": each.label, "measure": measure, "repeat": repeat}
-                | {"value": score.value, "reason": score.reason, "seconds": score.seconds}
-            )
+        score = ask_judge(named, case, cache, repeat, only=measure)[measure]
+        rows.append(
+            {"id": each.id, "label": each.label, "measure": measure, "repeat": repeat}
+            | {"value": score.value, "reason": score.reason, "seconds": score.seconds}
+        )
     progress(len(wanted), len(wanted))
-    return [_card(named.name, measure, rows) for measure in named.measures if measure in TRUTH], rows
+    return [_card(named.name, measure, rows) for measure in measures], rows
 
 
 def _card(judge: str, measure: str, rows: Sequence[Mapping[str, Any]]) -> Card:
     mine = [row for row in rows if row["measure"] == measure]
-    first = [row for row in mine if row["repeat"] == 0 and row["value"] is not None and row["label"] in TRUTH[measure]]
+    first = [row for row in mine if row["repeat"] == 0 and row["value"] is not None]
     pairs = [(row["value"] >= AGREES_FROM, TRUTH[measure][row["label"]]) for row in first]
     repeated: dict[str, list[float]] = {}
     for row in mine:
@@ -207,8 +215,14 @@ def _card(judge: str, measure: str, rows: Sequence[Mapping[str, Any]]) -> Card:
         kappa_metric(f"{judge}, {measure}: kappa", pairs),
         summarise(f"{judge}, {measure}: spread of {REPEATS} repeats", "of scores from 0 to 1", ranges),
         summarise(f"{judge}, {measure}: not scored", "of scores", [float(row["value"] is None) for row in mine]),
+        tuple(_says_yes(f"{judge}, {measure}", label, first) for label in TRUTH[measure]),
         round(seconds, 2),
     )
+
+
+def _says_yes(name: str, label: str, rows: Sequence[Mapping[str, Any]]) -> Metric:
+    scores = [float(row["value"] >= AGREES_FROM) for row in rows if row["label"] == label]
+    return summarise(f"{name}: says yes to {label}", "of answers", scores)
 
 
 def kappa(pairs: Sequence[tuple[bool, bool]]) -> float:

@@ -20,7 +20,18 @@ from roadmap_rag.evaluation.claims import find_passage
 from roadmap_rag.evaluation.comparing import Compared, compare_runs
 from roadmap_rag.evaluation.gate import check_gate
 from roadmap_rag.evaluation.golden import Question, load_questions, missing_sources, questions_digest
-from roadmap_rag.evaluation.judging import Card, Case, Labelled, NamedJudge, OwnChecks, ask_judge, card_part, load_labelled, make_cards
+from roadmap_rag.evaluation.judging import (
+    CARD_ANSWERS,
+    Card,
+    Case,
+    Labelled,
+    NamedJudge,
+    OwnChecks,
+    ask_judge,
+    card_part,
+    load_labelled,
+    make_cards,
+)
 from roadmap_rag.evaluation.metrics import Metric, summarise
 from roadmap_rag.evaluation.report import write_report
 from roadmap_rag.evaluation.runs import Cache, Run, circumstances, code_digest, history, load, sample, start
@@ -43,7 +54,8 @@ NOISE_SOURCES = 24
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a run is to do. ``limit`` is the number of questions, None for all (with a model: ``MODEL_SAMPLE``)."""
+    """What a run is to do. ``limit`` is the number of questions, None for all (with a model: ``MODEL_SAMPLE``); ``labelled`` that of the
+    answers on which a judge's card is made, None for ``CARD_ANSWERS``, and all for the program's own checks."""
 
     app: App
     data: Path
@@ -52,6 +64,7 @@ class Wanted:
     limit: int | None = None
     model: str | None = None
     judge: str | None = None
+    labelled: int | None = None
     compare_with: str | None = None
     gate: bool = False
     lower: str = ""
@@ -247,11 +260,12 @@ def run_ragas(wanted: Wanted) -> dict[str, Any]:
     documents, kinds = stored_documents(wanted.app)
     questions, left_out = known_questions(wanted, documents)
     judge = build_judge(wanted)
+    labelled = load_labelled(wanted.data / "judge")
     systems = wanted.systems()
     run = begin(wanted, RAGAS, questions, systems, left_out=left_out, judge={"name": judge.name, "identity": judge.identity})
     cards, judged = make_cards(
         judge,
-        card_part(load_labelled(wanted.data / "judge")),
+        card_part(labelled, wanted.labelled or (len(labelled) if judge.name == CHECKS else CARD_ANSWERS)),
         _case_maker(wanted.app, {question.id: question for question in questions}),
         wanted.cache,
         lambda done, of: wanted.progress(f"the card of {judge.name}", done, of),
@@ -268,7 +282,10 @@ def run_ragas(wanted: Wanted) -> dict[str, Any]:
             rows.append(row | {"judged": {name: asdict(score) for name, score in scores.items()}})
     for row in rows:
         run.add(row)
-    metrics = [*(metric for card in cards for metric in (card.kappa, card.spread, card.not_scored)), *judged_table(judge, cards, rows)]
+    metrics = [
+        *(metric for card in cards for metric in (card.kappa, *card.says_yes, card.spread, card.not_scored)),
+        *judged_table(judge, cards, rows),
+    ]
     return conclude(wanted, run, rows, metrics, left_out, notes=[card.line() for card in cards])
 
 
