@@ -14,12 +14,6 @@ from pathlib import Path
 TOPIC = "traditional-language-models"
 """Two archived articles: enough to answer from, and soon embedded."""
 QUESTION = "What does the forget gate layer of an LSTM decide?"
-_START = """
-import sys
-from roadmap_rag.ui import launch
-from roadmap_rag.wiring import App, read_config
-launch(App(read_config()), port=int(sys.argv[1]), ingest=False, password=sys.argv[2] or None)
-"""
 
 
 def make_home(folder: Path, environment: dict[str, str]) -> None:
@@ -38,7 +32,8 @@ def run_chat(home: Path, environment: dict[str, str], *, password: str = "", **s
     variables = {f"ROADMAP_RAG_{name.upper()}": value for name, value in settings.items()}
     environment = {**environment, "ROADMAP_RAG_HOME": str(home), "OLLAMA_HOST": "127.0.0.1:9", **variables}
     with tempfile.TemporaryFile("w+") as errors:
-        command = [sys.executable, "-c", _START, str(port), password]
+        command = [sys.executable, "-m", "roadmap_rag", "chat", "--no-ingest", "--port", str(port)]
+        command += ["--password", password] if password else []
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
             try:
                 assert process.stdout is not None

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from chat_process import QUESTION, make_home, replay_environment, run_chat
 from model_server import ModelServer, first_sentences
+from roadmap_rag.store import Store
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+Axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe
 Browser, Locator, expect = playwright_api.Browser, playwright_api.Locator, playwright_api.expect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -103,7 +108,7 @@ def open_tab(browser: Browser):
     tabs: list[Tab] = []
     contexts = []
 
-    def start(address: str, **options: object) -> Tab:
+    def start(address: str, login: tuple[str, str] | None = None, **options: object) -> Tab:
         context = browser.new_context(accept_downloads=True, **{"viewport": {"width": 1360, "height": 860}, **options})
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         contexts.append(context)
@@ -114,6 +119,11 @@ def open_tab(browser: Browser):
         page.on("request", lambda request: None if request.url.startswith((origin, "data:", "blob:")) else tab.outside.append(request.url))
         page.on("pageerror", lambda error: tab.problems.append(str(error)))
         page.goto(address)
+        if login is not None:
+            expect(page.get_by_role("button", name="Login")).to_be_visible()
+            for place, word in zip(page.locator("input, textarea").all(), login, strict=True):
+                place.fill(word)
+            page.get_by_role("button", name="Login").click()
         expect(page.locator("#roadmap details").first).to_be_visible()
         tabs.append(tab)
         return tab
@@ -130,7 +140,7 @@ def test_the_first_page_says_what_there_is(open_tab, quoting: str) -> None:
     page = open_tab(quoting).page
     expect(page.locator("#state")).to_contain_text("2 of 202 sources")
     expect(page.locator("#state")).to_contain_text("Answers are quotes")
-    expect(page.locator("#chat .example")).to_have_count(4)
+    expect(page.locator("#chat .welcome a")).to_have_count(4)
     expect(page.get_by_role("tab")).to_have_text(["Roadmap", "Passage", "Why", "Chats", "Sources", "Settings"])
 
 
@@ -139,7 +149,7 @@ def test_an_answer_without_a_model_is_quoted_and_its_passage_opens(open_tab, quo
     tab.ask(QUESTION)
     answer = tab.answer()
     expect(answer).to_contain_text("forget")
-    expect(answer.locator(".meta")).to_contain_text("quoted word for word from the sources")
+    expect(answer.locator(".meta")).to_contain_text("Quoted word for word from the sources")
     expect(answer.locator(".notice")).to_contain_text("No model is running")
     answer.locator("a[href^='#do/cite/']").first.click()
     panel = tab.page.locator("#passage")
@@ -197,7 +207,7 @@ def test_stop_keeps_the_text_so_far_and_frees_the_model(open_tab, writing: str, 
     tab = open_tab(writing)
     tab.ask(QUESTION)
     expect(tab.page.locator("#chat .bot-row")).to_contain_text("endless words")
-    tab.page.locator("#question textarea").fill("my next question")
+    tab.ask("my next question")
     tab.page.get_by_role("button", name="Stop").click()
     answer = tab.answer()
     expect(answer).to_contain_text("endless words")
@@ -240,7 +250,7 @@ def test_a_topic_limits_questions_and_offers_some(open_tab, quoting: str) -> Non
 
 def test_an_example_question_is_asked_with_one_click(open_tab, quoting: str) -> None:
     tab = open_tab(quoting)
-    example = tab.page.locator("#chat .example").last
+    example = tab.page.locator("#chat .welcome a").last
     question = example.inner_text().strip()
     example.click()
     tab.answer()
@@ -296,7 +306,7 @@ def test_conversations_are_found_renamed_exported_and_deleted(open_tab, quoting:
     assert "?c=" not in page.url
 
 
-def test_answers_are_copied_judged_asked_again_and_questions_edited(open_tab, quoting: str) -> None:
+def test_answers_are_copied_and_judged_with_a_reason(open_tab, quoting: str, home: Path) -> None:
     tab = open_tab(quoting)
     page = tab.page
     tab.ask(QUESTION)
@@ -310,11 +320,34 @@ def test_answers_are_copied_judged_asked_again_and_questions_edited(open_tab, qu
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#status")).to_contain_text("Saved")
     expect(page.locator("#chat a.pressed")).to_have_text("Not good")
+    judged = Store(home / "user.sqlite").feedback()[-1]
+    assert (judged.question, judged.verdict, judged.reason) == (QUESTION, "down", "too short")
+
+
+def test_asking_again_and_editing_take_the_place_of_the_old_turn(open_tab, quoting: str) -> None:
+    tab = open_tab(quoting)
+    page, questions = tab.page, tab.page.locator("#chat .user-row")
+    tab.ask(QUESTION)
+    tab.answer()
+    tab.ask("What is a recurrent neural network?")
+    first = tab.answer(1).get_by_role("link", name="Ask again").get_attribute("href")
+    tab.answer(1).get_by_role("link", name="Ask again").click()
+    expect(tab.answer(1).get_by_role("link", name="Ask again")).not_to_have_attribute("href", first)
+    expect(questions).to_have_text([QUESTION, "What is a recurrent neural network?"])
+    box = page.locator("#question textarea")
+    tab.answer(1).get_by_role("link", name="Edit question").click()
+    expect(page.locator("#editing")).to_contain_text("Editing an earlier question")
+    page.get_by_role("button", name="× cancel").click()
+    expect(box).to_have_value("")
     tab.answer().get_by_role("link", name="Edit question").click()
-    expect(page.locator("#question textarea")).to_have_value(QUESTION)
-    tab.answer().get_by_role("link", name="Ask again").click()
-    expect(page.locator("#chat .user-row")).to_have_count(2)
-    tab.answer(1)
+    expect(box).to_have_value(QUESTION)
+    tab.ask("What is an LSTM?")
+    expect(questions).to_have_text(["What is an LSTM?"])
+    tab.answer()
+    expect(page.locator("#editing p")).to_have_count(0)
+    page.reload()
+    tab.answer()
+    expect(questions).to_have_text(["What is an LSTM?"])
 
 
 def test_a_note_is_uploaded_and_answers_while_the_chat_goes_on(open_tab, quoting: str, tmp_path: Path) -> None:
@@ -360,6 +393,12 @@ def test_settings_are_remembered_by_the_browser(open_tab, writing: str, teller: 
     answer = tab.answer()
     expect(answer.locator("mark.doubt")).to_have_count(0)
     assert "moon" not in answer.inner_text(), "strict leaves out what no passage holds up"
+    page.get_by_role("tab", name="Settings").click()
+    page.get_by_label("Who writes the answers").click()
+    page.get_by_role("option", name="Nobody: quotes only").click()
+    expect(page.locator("#state")).to_contain_text("Answers are quotes: chosen in the settings")
+    answer.get_by_role("link", name="Ask again").click()
+    expect(tab.answer().locator(".meta")).to_contain_text("Quoted word for word from the sources")
 
 
 @pytest.mark.parametrize(
@@ -392,7 +431,119 @@ def test_an_empty_index_says_what_to_do(open_tab, environment, tmp_path: Path) -
         tab.page.close()
 
 
-def test_the_endpoints_have_names_and_a_password_closes_them(environment, home: Path, tmp_path: Path) -> None:
+MARKDOWN = """
+
+```python
+def adapter(x, a, b):
+    return x + a @ b
+```
+
+The loss is $$L = \\sum_i p_i$$ and one more is \\(x^2\\).
+
+| rank | memory |
+|------|--------|
+| 8    | small  |
+"""
+
+
+def test_code_formulas_and_tables_are_shown_as_such(open_tab, writing: str, teller: ModelServer) -> None:
+    teller.write = lambda prompt: first_sentences(prompt) + MARKDOWN
+    tab = open_tab(writing)
+    tab.ask(QUESTION)
+    answer = tab.answer()
+    expect(answer.locator(".katex")).to_have_count(2)
+    expect(answer.locator("td")).to_have_text(["8", "small"])
+    expect(answer.locator("pre code")).to_contain_text("return x + a @ b")
+    answer.locator("pre").hover()
+    answer.locator("pre button, .code_wrap button").first.click()
+    copied = tab.page.evaluate("navigator.clipboard.readText()")
+    assert copied.strip() == "def adapter(x, a, b):\n    return x + a @ b"
+
+
+MOVED = """() => {
+  window.moved = [];
+  new PerformanceObserver((list) => list.getEntries().forEach((each) => each.hadRecentInput || window.moved.push(each.value)))
+    .observe({ type: 'layout-shift', buffered: false });
+}"""
+STILL = 0.02
+"""Of the layout-shift score of the web vitals, where 0.1 counts as good. A line more above the box would be about 0.03."""
+
+
+def test_nothing_on_the_page_jumps_while_an_answer_streams(open_tab, writing: str, teller: ModelServer) -> None:
+    teller.write = lambda prompt: first_sentences(prompt) + " More words follow here." * 80
+    tab = open_tab(writing)
+    tab.page.evaluate(MOVED)
+    tab.ask(QUESTION)
+    tab.answer()
+    tab.page.wait_for_timeout(500)
+    moved = tab.page.evaluate("window.moved")
+    assert sum(moved) < STILL, moved
+
+
+def test_the_keyboard_goes_through_the_page_in_its_order(open_tab, quoting: str) -> None:
+    tab = open_tab(quoting)
+    page = tab.page
+    tab.ask(QUESTION)
+    tab.answer()
+    page.evaluate(
+        "document.activeElement.blur(); window.getSelection().removeAllRanges(); document.body.tabIndex = -1; document.body.focus()"
+    )
+    met: list[str] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        met.append(page.evaluate(FOCUSED))
+        if met[-1] == "part":
+            break
+    order = ["citation", "action", "question", "ask", "tab", "part"]
+    assert [each for each in dict.fromkeys(met) if each in order] == order, met
+
+
+FOCUSED = """() => {
+  const at = document.activeElement, is = (what) => at.matches(what);
+  return is("#chat a[href^='#do/cite/']") ? 'citation' : is('#chat .actions a') ? 'action' : is('#question textarea') ? 'question'
+    : is('#question button') ? 'ask' : is('#side [role=tab]') ? 'tab' : is('#roadmap summary') ? 'part' : at.outerHTML.slice(0, 60);
+}"""
+
+
+LONG = f"On topics {'with very long titles ' * 6}such as {'Donaudampfschifffahrtsgesellschaft' * 3}"
+
+
+@pytest.fixture(scope="module")
+def large(environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A chat over a roadmap of 200 topics with titles that are too long."""
+    folder = tmp_path_factory.mktemp("large")
+    (folder / "corpus").mkdir()
+    topics = [
+        {"id": f"topic-{number}", "title": f"{LONG} {number}", "part": f"{LONG} {number // 50}", "summary": "It is dull. It is long."}
+        for number in range(200)
+    ]
+    (folder / "corpus" / "roadmap.yaml").write_text(json.dumps({"topics": topics}), "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "roadmap_rag", "ingest", "--limit", "0"],
+        env={**environment, "ROADMAP_RAG_HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with run_chat(folder, environment) as address:
+        yield address
+
+
+@pytest.mark.parametrize("width", [360, 1360])
+def test_two_hundred_topics_with_long_titles_fit(open_tab, large: str, width: int) -> None:
+    page = open_tab(large, viewport={"width": width, "height": 740}).page
+    expect(page.locator("#roadmap details")).to_have_count(4)
+    expect(page.locator("#roadmap .topic")).to_have_count(200)
+    page.locator("#roadmap summary").last.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("#roadmap .topic").last.click()
+    expect(page.locator("#roadmap h2")).to_contain_text(" 199")
+    expect(page.locator("#filter")).to_contain_text(" 199")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_users_who_log_in_see_their_own_conversations_only(open_tab, environment, home: Path, tmp_path: Path) -> None:
     from gradio_client import Client
     from gradio_client.exceptions import AppError, AuthenticationError
 
@@ -401,29 +552,111 @@ def test_the_endpoints_have_names_and_a_password_closes_them(environment, home: 
     with run_chat(copy, environment, password="open sesame") as address:
         with pytest.raises((AuthenticationError, AppError, ValueError)):
             Client(address, verbose=False)
-        client = Client(address, auth=("anyone", "open sesame"), verbose=False)
-        answer = client.predict(QUESTION, api_name="/ask")
-        assert answer["citations"], answer
-        assert client.predict("LSTM", 3, api_name="/search")["hits"][2]["rank"] == 3
-        assert json.loads(client.predict("decoding-strategies", api_name="/topics"))["topics"][0]["title"] == "Decoding strategies"
-        assert client.predict(api_name="/status")["index"]["chunks"] > 10
-        assert set(client.view_api(return_format="dict")["named_endpoints"]) == {
-            "/ask",
-            "/search",
-            "/topics",
-            "/status",
-            "/conversations",
-        }
+        tabs = {}
+        for name in ("anna", "ben"):
+            tab = tabs[name] = open_tab(address, login=(name, "open sesame"))
+            tab.ask(f"What is an LSTM, asks {name}?")
+            tab.answer()
+            tab.page.get_by_role("tab", name="Chats").click()
+            expect(tab.page.locator("#conversations button")).to_have_count(1)
+            expect(tab.page.locator("#conversations")).to_contain_text(f"asks {name}")
+        tabs["ben"].page.goto(tabs["anna"].page.url)
+        expect(tabs["ben"].page.locator("#chat .welcome a").first).to_be_visible()
+        expect(tabs["ben"].page.locator("#chat .bot-row")).to_have_count(0)
+        found = Client(address, auth=("anna", "open sesame"), verbose=False).predict(api_name="/conversations")["conversations"]
+        assert [each["title"] for each in found] == ["What is an LSTM, asks anna?"]
+        for tab in tabs.values():
+            tab.page.close()
 
 
-def test_axe_finds_nothing_serious(open_tab, writing: str, teller: ModelServer) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
-    for scheme in ("light", "dark"):
-        tab = open_tab(writing, color_scheme=scheme)
-        tab.ask(QUESTION)
-        tab.answer().locator("a[href^='#do/cite/']").first.click()
-        expect(tab.page.locator("#passage mark.quote").first).to_be_visible()
-        for name in ("Passage", "Roadmap", "Chats", "Sources", "Settings"):
-            tab.page.get_by_role("tab", name=name).click()
-            found = axe.run(tab.page).response["violations"]
-            assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")] == []
+def test_no_file_of_the_machine_can_be_fetched(quoting: str, home: Path) -> None:
+    for path in (home / "user.sqlite", home / "index", "/etc/passwd", Path(__file__)):
+        assert httpx.get(f"{quoting}/gradio_api/file={path}", trust_env=False).status_code in (403, 404)
+    assert httpx.get(quoting, trust_env=False).status_code == 200
+
+
+def test_the_endpoints_have_names(quoting: str) -> None:
+    from gradio_client import Client
+
+    client = Client(quoting, verbose=False)
+    answer = client.predict(QUESTION, api_name="/ask")
+    assert answer["citations"], answer
+    assert client.predict("LSTM", 3, api_name="/search")["hits"][2]["rank"] == 3
+    assert json.loads(client.predict("decoding-strategies", api_name="/topics"))["topics"][0]["title"] == "Decoding strategies"
+    assert client.predict(api_name="/status")["index"]["chunks"] > 10
+    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/ask", "/search", "/topics", "/status", "/conversations"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(open_tab, writing: str, teller: ModelServer, scheme: str) -> None:
+    tab = open_tab(writing, color_scheme=scheme)
+    page = tab.page
+    assert serious(page) == [], "the first page"
+    tab.ask(QUESTION)
+    answer = tab.answer()
+    expect(answer.locator("mark.doubt")).to_be_visible()
+    answer.locator("a[href^='#do/cite/']").first.click()
+    expect(page.locator("#passage mark.quote").first).to_be_visible()
+    answer.get_by_role("link", name="Not good").click()
+    expect(page.locator("#reason")).to_be_visible()
+    assert serious(page) == [], "an answer with a passage"
+    answer.get_by_role("link", name="Why this answer?").click()
+    expect(page.locator("#why details").first).to_be_visible()
+    assert serious(page) == [], "why this answer"
+    tab.ask("Who won the football world cup in 1954, and who scored?")
+    tab.answer(1).locator(".refusal a.chip:not(.quiet)").first.click()
+    expect(page.locator("#roadmap h2")).to_be_visible()
+    assert serious(page) == [], "a refusal and a topic"
+    page.get_by_role("button", name="‹ All topics").click()
+    page.locator("#roadmap summary").first.click()
+    assert serious(page) == [], "the roadmap"
+    for name in ("Chats", "Sources", "Settings"):
+        page.get_by_role("tab", name=name).click()
+        assert serious(page) == [], name
+
+
+def serious(page) -> list[tuple[str, str]]:
+    """What axe-core finds on a page that keeps people out: the rule and the first element."""
+    found = Axe().run(page).response["violations"]
+    return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
+
+
+def test_own_links_are_added_tried_again_and_removed_while_the_chat_goes_on(open_tab, writing: str, teller: ModelServer) -> None:
+    tab = open_tab(writing)
+    page = tab.page
+    page.get_by_role("tab", name="Sources").click()
+    page.locator("#own-link textarea, #own-link input").fill("https://nowhere.example/article")
+    page.get_by_label("Under the topic").click()
+    page.get_by_role("option", name="Decoding strategies").click()
+    page.get_by_role("button", name="Add and fetch").click()
+    expect(page.locator("#own")).to_contain_text("https://nowhere.example/article")
+    expect(page.locator("#progress")).to_contain_text("1 failed")
+    page.locator("#lost summary").click()
+    row = page.locator("#lost li", has_text="nowhere.example")
+    row.get_by_role("button", name="Try again").click()
+    expect(page.locator("#progress")).to_contain_text("Fetching https://nowhere.example/article")
+    expect(page.locator("#progress")).to_contain_text("1 failed")
+    page.get_by_role("tab", name="Roadmap").click()
+    page.locator("#roadmap summary", has_text="Foundations of language models").click()
+    page.get_by_role("button", name="Decoding strategies").click()
+    expect(page.locator("#roadmap")).to_contain_text("nowhere.example")
+    page.get_by_role("tab", name="Sources").click()
+    page.locator("#own").get_by_role("button", name="Remove").click()
+    expect(page.locator("#own")).to_contain_text("None yet")
+    expect(page.locator("#lost")).not_to_contain_text("nowhere.example")
+
+
+def test_fetching_everything_can_be_stopped_while_the_chat_answers(open_tab, writing: str, teller: ModelServer) -> None:
+    tab = open_tab(writing)
+    page = tab.page
+    page.get_by_role("tab", name="Sources").click()
+    page.get_by_role("button", name="Fetch or refresh all").click()
+    expect(page.locator("#progress [role=progressbar]")).to_be_visible()
+    expect(page.locator("#progress .steps li").first).to_be_visible()
+    tab.ask(QUESTION)
+    tab.answer()
+    page.locator("#sources").get_by_role("button", name="Stop").click()
+    expect(page.locator("#progress")).to_contain_text("Stopped early.")
+    expect(page.locator("#sources").get_by_role("button", name="Stop")).to_be_hidden()
+    tab.ask(QUESTION)
+    tab.answer(1)

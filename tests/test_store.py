@@ -95,11 +95,22 @@ def test_feedback_can_be_asked_again_with_its_history_even_of_answers_that_were_
     assert store.feedback() == []
 
 
+def test_conversations_of_two_users_do_not_mix(store: Store) -> None:
+    anna, ben, nobody = store.start("a", NOW, "anna"), store.start("b", NOW, "ben"), store.start("c", NOW)
+    assert [each.id for each in store.conversations(owner="anna")] == [anna]
+    assert [each.id for each in store.conversations("b", owner="anna")] == []
+    assert {each.id for each in store.conversations()} == {anna, ben, nobody}
+    assert store.conversation(ben, owner="ben").owner == "ben"
+    with pytest.raises(UsageError, match="there is no conversation"):
+        store.conversation(ben, owner="anna")
+
+
 def test_a_database_of_the_first_version_is_brought_up_to_date(store: Store, tmp_path: Path) -> None:
     name = store.start("x", NOW)
     number = store.add(name, answer("x", "y"), NOW)
     with closing(sqlite3.connect(tmp_path / "user.sqlite")) as connection, connection:
         connection.execute("ALTER TABLE questions DROP COLUMN replaced_by")
+        connection.execute("ALTER TABLE conversations DROP COLUMN owner")
     store.add(name, answer("x", "z"), NOW, replaces=number)
     assert [each.answer for each in store.conversation(name).exchanges] == ["z"]
 

@@ -14,11 +14,12 @@ import pytest
 
 from roadmap_rag.domain import Answer, Citation, Hit, NearestTopic, Sentence, Timings, Tokens
 from roadmap_rag.query_engine import Done, Draft, Event, Stage, Stop
-from roadmap_rag.roadmap import Roadmap
+from roadmap_rag.roadmap import Roadmap, add_link, remove_link
 from roadmap_rag.ui.answers import REASONS, answer_markdown, copied, safe_markdown
+from roadmap_rag.ui.app import exposure
 from roadmap_rag.ui.asking import events
 from roadmap_rag.ui.background import Run, Step
-from roadmap_rag.ui.panels import passage, text_fragment, trace
+from roadmap_rag.ui.panels import BACK, passage, text_fragment, trace
 from roadmap_rag.ui.roadmap_panel import first_questions, roadmap_map, topic_page
 from roadmap_rag.ui.settings import Settings
 from roadmap_rag.ui.sources import store_note
@@ -134,7 +135,7 @@ def test_the_passage_marks_exactly_the_quoted_words() -> None:
     assert "Adapters › Low rank" in shown
     assert "fetched 2026-11-20" in shown
     assert 'data-do="topic" data-value="lora">LoRA &amp; co</button>' in shown
-    assert '<div class="heading"># Adapters</div>' in shown
+    assert '<div class="heading"><span class="signs"># </span>Adapters</div>' in shown
     assert '<div class="code">x = 1 &lt; 2</div>' in shown
 
 
@@ -146,7 +147,7 @@ def test_a_passage_that_has_changed_says_so_and_still_shows_the_words(text: str 
 
 
 def test_a_passage_of_no_web_page_has_no_link() -> None:
-    assert "href" not in passage(asdict(citation(url="notes:javascript:alert(1)")), TEXT)
+    assert "href" not in passage(asdict(citation(url="notes:javascript:alert(1)")), TEXT).replace(BACK, "")
 
 
 @pytest.mark.parametrize(
@@ -264,6 +265,37 @@ def test_whoever_stops_listening_ends_a_run_that_waits_for_its_model() -> None:
 def _empty() -> dict[str, Any]:
     found = record("")
     return {**found, "timings": Timings(), "tokens": Tokens()}
+
+
+@pytest.mark.parametrize(
+    ("host", "password", "warning"),
+    [
+        ("127.0.0.1", None, ""),
+        ("::1", "word", ""),
+        (
+            "0.0.0.0",
+            None,
+            "warning: everyone who can reach 0.0.0.0 can use this chat and read its conversations; --password asks for a password\n",
+        ),
+        (
+            "192.168.0.7",
+            "word",
+            "warning: everyone who can reach 192.168.0.7 and knows the password can use this chat; what they send is not encrypted\n",
+        ),
+    ],
+)
+def test_whoever_opens_the_chat_to_others_is_warned(host: str, password: str | None, warning: str) -> None:
+    assert exposure(host, password) == warning
+
+
+def test_links_that_are_added_while_the_chat_runs_are_seen(tmp_path: Path) -> None:
+    app = App(Config(), tmp_path)
+    assert app.roadmap.own_links == {}
+    add_link(app.links_file, app.roadmap, "https://example.org/mine", "quantization")
+    assert app.roadmap.own_links == {"quantization": ("https://example.org/mine",)}
+    assert "https://example.org/mine" in app.missing_links("quantization")
+    remove_link(app.links_file, "https://example.org/mine")
+    assert app.roadmap.own_links == {}
 
 
 # ------------------------------------------------------------------------------------------------- the roadmap and the sources

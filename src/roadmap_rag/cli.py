@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import getpass
 import json
 import os
 import signal
@@ -151,6 +152,9 @@ def _parser() -> argparse.ArgumentParser:
     chat = command("chat", _chat, "Open the chat in a browser.")
     chat.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: this machine only)")
     chat.add_argument("--port", type=int, default=7860)
+    chat.add_argument(
+        "--password", nargs="?", const="", metavar="WORD", help="let nobody in without it; asked for here when WORD is left out"
+    )
     chat.add_argument("--no-ingest", action="store_true", help="do not fetch the linked pages beside the chat")
     return parser
 
@@ -622,9 +626,16 @@ def _chat(options: argparse.Namespace) -> None:
     app = _app()
     if not 0 < options.port < 65_536:
         raise UsageError("--port is a number from 1 to 65535")
+    password = options.password
+    if password == "":
+        password = getpass.getpass("Password for this chat: ")
+        if not password:
+            raise UsageError("an empty password keeps nobody out")
     from roadmap_rag.ui import launch
 
-    launch(app, host=options.host, port=options.port, ingest=not options.no_ingest and os.environ.get("INGEST", "1") != "0")
+    launch(
+        app, host=options.host, port=options.port, password=password, ingest=not options.no_ingest and os.environ.get("INGEST", "1") != "0"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------- helpers

@@ -20,7 +20,8 @@ from roadmap_rag.errors import StorageError, UsageError
 
 _SCHEMA = """
 PRAGMA journal_mode=WAL;
-CREATE TABLE IF NOT EXISTS conversations (id TEXT PRIMARY KEY, title TEXT NOT NULL, made_at TEXT NOT NULL, changed_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS conversations (id TEXT PRIMARY KEY, title TEXT NOT NULL, made_at TEXT NOT NULL, changed_at TEXT NOT NULL,
+    owner TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS questions (
     id INTEGER PRIMARY KEY, conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE, asked_at TEXT NOT NULL,
     question TEXT NOT NULL, answer TEXT NOT NULL, record TEXT NOT NULL, feedback TEXT, feedback_reason TEXT,
@@ -28,8 +29,13 @@ CREATE TABLE IF NOT EXISTS questions (
 );
 CREATE INDEX IF NOT EXISTS questions_by_conversation ON questions (conversation, id);
 """
-_ADDED_SINCE = {"replaced_by": "ALTER TABLE questions ADD COLUMN replaced_by INTEGER"}
-"""Columns that a database of an older version lacks."""
+_ADDED_SINCE = (("questions", "replaced_by", "INTEGER"), ("conversations", "owner", "TEXT NOT NULL DEFAULT ''"))
+"""Tables, columns and types that a database of an older version lacks."""
+_FIND = """
+SELECT * FROM conversations WHERE (:owner IS NULL OR owner = :owner) AND (title LIKE :like OR id IN
+    (SELECT conversation FROM questions WHERE replaced_by IS NULL AND (question LIKE :like OR answer LIKE :like)))
+ORDER BY changed_at DESC, rowid DESC
+"""
 _TITLE_CHARACTERS = 80
 
 
@@ -52,11 +58,17 @@ class Conversation:
     title: str
     made_at: str
     changed_at: str
+    owner: str = ""
+    """The name under which the user logged in; empty in a chat without a password and on the command line."""
     exchanges: tuple[Exchange, ...] = ()
 
-    def turns(self) -> tuple[Turn, ...]:
+    def before(self, question: int | None) -> tuple[Exchange, ...]:
+        """The exchanges before the question with this number, or all of them."""
+        return tuple(each for each in self.exchanges if question is None or each.id < question)
+
+    def turns(self, before: int | None = None) -> tuple[Turn, ...]:
         """What was said, oldest first."""
-        return tuple(turn for each in self.exchanges for turn in (Turn("user", each.question), Turn("assistant", each.answer)))
+        return tuple(turn for each in self.before(before) for turn in (Turn("user", each.question), Turn("assistant", each.answer)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +96,14 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def start(self, title: str, now: str) -> str:
+    def start(self, title: str, now: str, owner: str = "") -> str:
         """Begin a conversation and return its id."""
         name = secrets.token_hex(6)
         with self._connect() as connection:
-            connection.execute("INSERT INTO conversations VALUES (?, ?, ?, ?)", (name, _short(title), now, now))
+            connection.execute(
+                "INSERT INTO conversations (id, title, made_at, changed_at, owner) VALUES (?, ?, ?, ?, ?)",
+                (name, _short(title), now, now, owner),
+            )
         return name
 
     def add(self, conversation: str, answer: Answer, now: str, replaces: int | None = None) -> int:
@@ -130,23 +145,20 @@ class Store:
                 _judged(connection, row) for row in connection.execute("SELECT * FROM questions WHERE feedback IS NOT NULL ORDER BY id")
             ]
 
-    def conversations(self, containing: str = "") -> list[Conversation]:
-        """Conversations without their questions, the latest first; those only whose title or text contains a string, when given."""
-        query = "SELECT * FROM conversations"
-        parameters: tuple[str, ...] = ()
-        if containing:
-            like = f"%{containing.replace('%', '')}%"
-            said = "SELECT conversation FROM questions WHERE replaced_by IS NULL AND (question LIKE ? OR answer LIKE ?)"
-            query += f" WHERE title LIKE ? OR id IN ({said})"
-            parameters = (like, like, like)
-        with self._connect() as connection:
-            return [Conversation(**dict(row)) for row in connection.execute(f"{query} ORDER BY changed_at DESC, rowid DESC", parameters)]
+    def conversations(self, containing: str = "", owner: str | None = None) -> list[Conversation]:
+        """Conversations without their questions, the latest first; those only whose title or text contains a string, when given.
 
-    def conversation(self, name: str) -> Conversation:
-        """A conversation with its questions; UsageError when there is none."""
+        ``owner``: those of one user; None: everyone's.
+        """
+        values = {"like": f"%{containing.replace('%', '')}%", "owner": owner}
+        with self._connect() as connection:
+            return [Conversation(**dict(row)) for row in connection.execute(_FIND, values)]
+
+    def conversation(self, name: str, owner: str | None = None) -> Conversation:
+        """A conversation with its questions; UsageError when there is none, or when it is another user's than ``owner``."""
         with self._connect() as connection:
             row = connection.execute("SELECT * FROM conversations WHERE id = ?", (name,)).fetchone()
-            if row is None:
+            if row is None or owner not in (None, row["owner"]):
                 raise _unknown(name)
             found = connection.execute(
                 "SELECT * FROM questions WHERE conversation = ? AND replaced_by IS NULL ORDER BY id", (name,)
@@ -184,11 +196,11 @@ class Store:
 
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:
     """Add the columns that a database of an older version lacks."""
-    have = {row["name"] for row in connection.execute("PRAGMA table_info(questions)")}
-    for column, statement in _ADDED_SINCE.items():
+    for table, column, kind in _ADDED_SINCE:
+        have = {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
         if have and column not in have:
             try:
-                connection.execute(statement)
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
             except sqlite3.OperationalError as error:  # another process was quicker
                 if "duplicate column" not in str(error):
                     raise

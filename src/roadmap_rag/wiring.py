@@ -139,6 +139,15 @@ def roadmap_file(home: Path) -> Path:
     return project / "corpus" / "roadmap.yaml" if project else Path(__file__).with_name("roadmap.yaml")
 
 
+def _version(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is written: its time and size; None when there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
 class App:
     """The objects of one home, each built on first use from one set of settings."""
 
@@ -150,7 +159,7 @@ class App:
         self.store = Store(self.home / "user.sqlite")
         self._retriever: Retriever | None = None
         self._writers: dict[str, Writer] = {}
-        self._roadmap: Roadmap | None = None
+        self._roadmap: tuple[object, Roadmap] | None = None
         self._encoder: LocalEncoder | ServedEncoder | None = None
         self._warming = threading.Lock()
 
@@ -160,9 +169,12 @@ class App:
 
     @property
     def roadmap(self) -> Roadmap:
-        if self._roadmap is None:
-            self._roadmap = load_roadmap(roadmap_file(self.home), self.links_file)
-        return self._roadmap
+        """As its files are now: a link that was added, here or by another process, is in it."""
+        path = roadmap_file(self.home)
+        version = path, _version(path), _version(self.links_file)
+        if self._roadmap is None or self._roadmap[0] != version:
+            self._roadmap = version, load_roadmap(path, self.links_file)
+        return self._roadmap[1]
 
     @property
     def encoder(self) -> LocalEncoder | ServedEncoder:

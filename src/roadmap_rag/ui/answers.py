@@ -130,7 +130,7 @@ def _footer(record: Mapping[str, Any]) -> str:
     else:
         checked = "quoted word for word from the sources"
     by = f"{plain(record['model'])}, " if record["model"] else ""
-    return f'<div class="meta">{by}{checked}, {record["timings"]["total"]:.1f} s</div>'
+    return f'<div class="meta">{by + checked if by else _capital(checked)}, {record["timings"]["total"]:.1f} s</div>'
 
 
 _ACTIONS = (

@@ -14,18 +14,20 @@ from roadmap_rag.roadmap.graph import as_dict
 from roadmap_rag.status import coverage
 from roadmap_rag.ui.chat import MAX_CHARACTERS, REMEMBERED_TURNS, Chat, Choices
 from roadmap_rag.ui.errors import told
-from roadmap_rag.ui.state import now
+from roadmap_rag.ui.state import now, user
 from roadmap_rag.wiring import App
 
 
 def add_endpoints(app: App, chat: Chat) -> None:
     """Add /ask, /search, /topics, /status and /conversations to the page that is being built."""
 
-    def ask(question: str, topic: str = "", conversation: str = "", strict: bool = False) -> dict[str, Any]:
+    def ask(request: gr.Request, question: str, topic: str = "", conversation: str = "", strict: bool = False) -> dict[str, Any]:
         """Answer a question with checked citations. ``conversation`` is the id of a stored one whose turns count as history."""
         with told():
             _check(app, question, topic)
-            history: tuple[Turn, ...] = chat.conversation(conversation).turns()[-REMEMBERED_TURNS:] if conversation else ()
+            history: tuple[Turn, ...] = ()
+            if conversation:
+                history = chat.conversation(conversation, user(request)).turns()[-REMEMBERED_TURNS:]
             engine = Choices(topic, app.config.model, strict, app.config.passages).engine(app)
             return answer_object(engine.ask(question, topic=topic or None, history=history, strict=strict))
 
@@ -47,10 +49,10 @@ def add_endpoints(app: App, chat: Chat) -> None:
         with told():
             return coverage(app, None, now())
 
-    def conversations(containing: str = "") -> dict[str, Any]:
-        """The stored conversations, the latest first."""
+    def conversations(request: gr.Request, containing: str = "") -> dict[str, Any]:
+        """The caller's conversations, the latest first."""
         with told():
-            found = app.store.conversations(containing)
+            found = app.store.conversations(containing, user(request))
         return {"conversations": [{"id": each.id, "title": each.title, "changed_at": each.changed_at} for each in found]}
 
     for endpoint in (ask, search, topics, status, conversations):

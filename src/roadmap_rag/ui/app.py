@@ -20,6 +20,7 @@ POLICY = (
 )
 """Gradio needs inline scripts and styles, and eval for the script of a component; nothing may come from or go to another address."""
 WAITING_AT_MOST = 32
+LOGIN = "Any name, which keeps your conversations apart from others’; the password is the one that the chat was started with."
 
 
 def build(app: App) -> gr.Blocks:
@@ -37,9 +38,7 @@ def launch(
     open_browser: bool = False,
 ) -> None:
     """Serve the chat until it is interrupted. ``ingest`` fetches the links that were never tried beside it."""
-    if host not in ("127.0.0.1", "localhost", "::1"):
-        guard = "who knows the password" if password else "and no password is set (--password sets one)"
-        sys.stderr.write(f"warning: everyone who can reach {host} {guard} can use this chat and read its conversations\n")
+    sys.stderr.write(exposure(host, password))
     background = BackgroundIngest(app)
     blocks = Page(app, background).blocks
     threading.Thread(target=_warm, args=(app,), name="warm", daemon=True).start()
@@ -53,6 +52,15 @@ def launch(
     finally:
         background.close()
         blocks.close(verbose=False)
+
+
+def exposure(host: str, password: str | None) -> str:
+    """A warning when others than the user of this machine can reach the chat; nothing when they cannot."""
+    if host in ("127.0.0.1", "localhost", "::1"):
+        return ""
+    if password:
+        return f"warning: everyone who can reach {host} and knows the password can use this chat; what they send is not encrypted\n"
+    return f"warning: everyone who can reach {host} can use this chat and read its conversations; --password asks for a password\n"
 
 
 def serve(blocks: gr.Blocks, app: App, *, host: str, port: int, password: str | None = None, open_browser: bool = False) -> None:
@@ -69,7 +77,7 @@ def serve(blocks: gr.Blocks, app: App, *, host: str, port: int, password: str | 
             quiet=True,
             share=False,
             auth=(lambda _name, given: hmac.compare_digest(given.encode(), password.encode())) if password else None,
-            auth_message="Any name; the password is the one that the chat was started with." if password else None,
+            auth_message=LOGIN if password else None,
             footer_links=[],
             run_history=False,
             enable_monitoring=False,

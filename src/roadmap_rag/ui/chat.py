@@ -42,6 +42,16 @@ class View(NamedTuple):
     box: Any
     status: str
     conversation: Any
+    editing: Any = ""
+    """The answer whose question is being edited; what is asked next takes its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, and where: ``session`` names the tab, so that Stop there stops this; ``user`` is empty in a chat without a password."""
+
+    session: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,62 +78,79 @@ class Chat:
 
     # ------------------------------------------------------------------------------------------------------------------- asking
 
-    async def ask(self, question: str, conversation: str, choices: Choices, session: str) -> AsyncGenerator[View, None]:
-        """Views of an answer as it grows. ``session`` names the tab, so that Stop there stops this."""
+    async def ask(
+        self, question: str, conversation: str, choices: Choices, asker: Asker, replaces: str = "", *, typed: bool = True
+    ) -> AsyncGenerator[View, None]:
+        """Views of an answer as it grows. It takes the place of the answer ``replaces`` and of what followed; ``typed`` empties the box."""
         question = question.strip()
-        shown = self.messages(conversation)
+        conversation, place = self._place(conversation, replaces, asker.user)
+        shown = self.messages(conversation, asker.user, before=place)
         if not question or len(question) > MAX_CHARACTERS:
             said = "" if not question else f"A question may have {MAX_CHARACTERS:,} characters at most; this one has {len(question):,}."
-            yield View(gr.skip(), gr.skip(), status_line(said, busy=False), gr.skip())
+            yield View(gr.skip(), gr.skip(), status_line(said, busy=False), gr.skip(), gr.skip())
+            return
+        if asker.session in self._stops:
+            yield View(gr.skip(), gr.skip(), status_line("One answer is being written already: stop it first"), gr.skip(), gr.skip())
             return
         shown = [*shown, _message("user", question_markdown(question))]
-        yield View([*shown, _message("assistant", "…")], writing_box(clear=True), status_line("Searching the sources"), gr.skip())
-        stop = self._stops[session] = asyncio.Event()
+        stop = self._stops[asker.session] = asyncio.Event()
         progress = _Progress(question)
         try:
-            async for event in _until(stop, events(lambda stop: self._run(question, conversation, choices, stop))):
+            yield View([*shown, _message("assistant", "…")], writing_box(clear=typed), status_line("Searching the sources"), gr.skip())
+            async for event in _until(stop, events(lambda stop: self._run(question, conversation, choices, place, stop))):
                 if progress.take(event):
                     yield View([*shown, _message("assistant", progress.text)], gr.skip(), status_line(progress.stage), gr.skip())
-            conversation = self._keep(conversation, progress.result())
-            yield View(self.messages(conversation), waiting_box(), status_line("", busy=False), conversation)
+            conversation = self._keep(conversation, progress, asker.user, place)
+            yield View(self.messages(conversation, asker.user), waiting_box(), status_line("", busy=False), conversation)
         except Exception as error:  # noqa: BLE001 -- a defect must not leave a page that waits for ever
             said = str(error) if isinstance(error, RoadmapRagError) else f"unexpected {type(error).__name__}: {error}"
             problem = _message("assistant", f'<div class="problem">{plain(_capital(said))}</div>')
-            yield View(
-                [*shown, problem], gr.Textbox(value=question, submit_btn="Ask", stop_btn=False), status_line("", busy=False), gr.skip()
-            )
+            yield View([*shown, problem], waiting_box(question), status_line("", busy=False), gr.skip(), replaces if typed else "")
         except (asyncio.CancelledError, GeneratorExit):  # the tab was closed
             if progress.draft:
-                self._keep(conversation, progress.result())
+                self._keep(conversation, progress, asker.user, place)
             raise
         finally:
-            self._stops.pop(session, None)
+            self._stops.pop(asker.session, None)
 
     async def stop(self, session: str) -> None:
         """End the answer that is being written in this tab."""
         if session in self._stops:
             self._stops[session].set()
 
-    def _run(self, question: str, conversation: str, choices: Choices, stop: Stop) -> Iterator[Event]:
-        turns = self.conversation(conversation).turns()[-REMEMBERED_TURNS:] if conversation else ()
+    def _place(self, conversation: str, replaces: str, user: str) -> tuple[str, int | None]:
+        """The conversation to go on with, a new one ("") where it is gone, and the number of the question to replace, if there is one."""
+        try:
+            exchanges = self.conversation(conversation, user).exchanges if conversation else ()
+        except UsageError:
+            return "", None
+        numbers = {f"{conversation}.{each.id}": each.id for each in exchanges}
+        return conversation, numbers.get(replaces)
+
+    def _run(self, question: str, conversation: str, choices: Choices, place: int | None, stop: Stop) -> Iterator[Event]:
+        turns = self.conversation(conversation).turns(place)[-REMEMBERED_TURNS:] if conversation else ()
         return choices.engine(self.app).run(question, topic=choices.topic or None, history=turns, strict=choices.strict, stop=stop)
 
-    def _keep(self, conversation: str, answer: Answer) -> str:
-        conversation = conversation or self.app.store.start(answer.question, now())
-        self.app.store.add(conversation, answer, now())
+    def _keep(self, conversation: str, progress: _Progress, user: str, place: int | None) -> str:
+        """Store what came of a question, and return its conversation. Stopped before a word was written, it replaces nothing."""
+        answer = progress.result()
+        if place is not None and not (answer.answer or answer.refused):
+            return conversation
+        conversation = conversation or self.app.store.start(answer.question, now(), user)
+        self.app.store.add(conversation, answer, now(), place)
         return conversation
 
     # ---------------------------------------------------------------------------------------------------------------- what is kept
 
-    def conversation(self, name: str) -> Conversation:
-        return self.app.store.conversation(name)
+    def conversation(self, name: str, user: str | None = None) -> Conversation:
+        return self.app.store.conversation(name, user)
 
-    def messages(self, conversation: str) -> list[Message]:
-        """A stored conversation as the chat shows it; an unknown one is empty."""
+    def messages(self, conversation: str, user: str, before: int | None = None) -> list[Message]:
+        """A stored conversation as the chat shows it; an unknown one and another user's is empty."""
         if not conversation:
             return []
         try:
-            exchanges = self.conversation(conversation).exchanges
+            exchanges = self.conversation(conversation, user).before(before)
         except UsageError:
             return []
         return [message for each in exchanges for message in _exchange(conversation, each)]

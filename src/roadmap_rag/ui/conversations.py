@@ -11,6 +11,7 @@ import gradio as gr
 
 from roadmap_rag.store import export_markdown
 from roadmap_rag.ui.errors import told
+from roadmap_rag.ui.state import user
 from roadmap_rag.wiring import App
 
 SHOWN = 100
@@ -45,10 +46,10 @@ class Conversations:
         self.delete.click(lambda: gr.Row(visible=True), None, self.sure, **quiet)
         self.no.click(lambda: gr.Row(visible=False), None, self.sure, **quiet)
 
-    def listed(self, search: str, current: str) -> str:
-        """The list as HTML, the latest first."""
+    def listed(self, search: str, current: str, request: gr.Request) -> str:
+        """The user's list as HTML, the latest first."""
         with told():
-            found = self._app.store.conversations(search.strip())
+            found = self._app.store.conversations(search.strip(), user(request))
         rows = "".join(
             f'<li><button type="button" class="question" data-do="open" data-value="{each.id}"'
             f"{_CURRENT if each.id == current else ''}>{escape(each.title)}<br><small>{each.changed_at[:10]}</small></button></li>"
@@ -59,13 +60,13 @@ class Conversations:
         more = f'<p class="hint">{len(found) - SHOWN} more: search for them.</p>' if len(found) > SHOWN else ""
         return f'<ul class="questions">{rows}</ul>{more}'
 
-    def about(self, current: str, search: str = "") -> tuple[Any, Any, Any, str]:
+    def about(self, current: str, request: gr.Request) -> tuple[Any, Any, Any, str]:
         """Updates for the group of the current conversation, its name, the question whether to delete it, and the list."""
         title = ""
         if current:
             with told():
                 title = self._app.store.conversation(current).title
-        return gr.Group(visible=bool(current)), title, gr.Row(visible=False), self.listed(search, current)
+        return gr.Group(visible=bool(current)), title, gr.Row(visible=False), self.listed("", current, request)
 
     @property
     def parts(self) -> list[Any]:
@@ -76,11 +77,11 @@ class Conversations:
         with told():
             self._app.store.delete(current)
 
-    def _rename(self, current: str, title: str, search: str) -> str:
+    def _rename(self, current: str, title: str, search: str, request: gr.Request) -> str:
         if current and title.strip():
             with told():
                 self._app.store.rename(current, title)
-        return self.listed(search, current)
+        return self.listed(search, current, request)
 
     def _export(self, current: str) -> dict[str, str]:
         with told():

@@ -11,18 +11,17 @@ import gradio as gr
 from roadmap_rag.ui.answers import copied
 from roadmap_rag.ui.api import add_endpoints
 from roadmap_rag.ui.background import BackgroundIngest
-from roadmap_rag.ui.chat import Chat, Choices, View
+from roadmap_rag.ui.chat import Asker, Chat, Choices, View
 from roadmap_rag.ui.conversations import Conversations
 from roadmap_rag.ui.errors import told
-from roadmap_rag.ui.panels import NOTHING_ASKED, NOTHING_OPEN, TITLE, status_line, topic_filter
+from roadmap_rag.ui.panels import NOTHING_ASKED, NOTHING_OPEN, TITLE, editing_line, status_line, topic_filter, welcome
 from roadmap_rag.ui.roadmap_panel import first_questions, roadmap_map, topic_page
 from roadmap_rag.ui.settings import Settings
 from roadmap_rag.ui.sources import Sources
-from roadmap_rag.ui.state import HomeState
+from roadmap_rag.ui.state import HomeState, user
 from roadmap_rag.wiring import App
 
 ASSETS = Path(__file__).with_name("assets")
-WELCOME = "Ask about anything on the roadmap. Answers come from its articles alone, and each number opens the passage behind it."
 LOOK_SECONDS = 2.0
 """How often an open page looks whether the sources or the model have changed."""
 ANSWERS_AT_ONCE = 4
@@ -58,6 +57,7 @@ class Page:
         self.topic = gr.State("")
         self.seen = gr.State(-1)
         self.feedback_on = gr.State("")
+        self.editing = gr.State("")
         self.settings.remember()
         self.clock = gr.Timer(LOOK_SECONDS)
         self.outgoing = gr.JSON(visible="hidden", elem_id="outgoing")
@@ -82,7 +82,7 @@ class Page:
             sanitize_html=True,
             allow_tags=False,
             feedback_options=None,
-            placeholder=WELCOME,
+            placeholder=welcome([]),
         )
         self.status = gr.HTML(status_line("", busy=False), elem_id="status")
         with gr.Group(visible=False) as self.feedback:
@@ -90,6 +90,7 @@ class Page:
                 label="Why? (optional)", placeholder="What was good, or what is wrong or missing", submit_btn="Save", elem_id="reason"
             )
         self.filter = gr.HTML("", elem_id="filter")
+        self.editing_line = gr.HTML("", elem_id="editing")
         self.box = gr.Textbox(
             label="Question", show_label=False, placeholder="Ask a question", lines=1, max_lines=8, submit_btn="Ask", elem_id="question"
         )
@@ -135,18 +136,18 @@ class Page:
 
     def _wire_asking(self) -> None:
         choices = [self.conversation, self.topic, self.settings.model, self.settings.strict, self.settings.passages]
-        outputs = [self.chatbot, self.box, self.status, self.conversation, self.events]
+        outputs = [self.chatbot, self.box, self.status, self.conversation, self.editing, self.editing_line, self.events]
         limits: dict[str, Any] = {"concurrency_limit": ANSWERS_AT_ONCE, "concurrency_id": "answers", "trigger_mode": "once"}
         asked = [
-            self.box.submit(self._ask, [self.box, *choices], outputs, **QUIET, **limits),
+            self.box.submit(self._ask_typed, [self.box, self.editing, *choices], outputs, **QUIET, **limits),
             self.events.ask(self._ask_chosen, choices, outputs, **QUIET, **limits),
             self.events.again(self._ask_again, choices, outputs, **QUIET, **limits),
-            self.chatbot.example_select(self._ask_example, choices, outputs, **QUIET, **limits),
         ]
         for event in asked:
             event.then(self.conversations.about, self.conversation, self.conversations.parts, **QUIET)
         self.box.stop(self._stop, **AT_ONCE)
-        self.events.edit(self._edit, None, self.box, **AT_ONCE).then(None, js="() => window.focusBox()", **QUIET)
+        edited = self.events.edit(self._edit, None, [self.box, self.editing, self.editing_line], **AT_ONCE)
+        edited.then(None, js="() => window.focusBox()", **QUIET)
 
     def _wire_panels(self) -> None:
         for event, action, outputs, shown in (
@@ -164,10 +165,13 @@ class Page:
         self.reason.submit(self._give_reason, [self.feedback_on, self.reason], [self.feedback, self.status], **AT_ONCE)
 
     def _wire_conversations(self) -> None:
-        opened = [self.chatbot, self.conversation, self.events, self.feedback, *self.conversations.parts]
+        opened = [
+            *(self.chatbot, self.conversation, self.events, self.feedback),
+            *(self.editing, self.editing_line, *self.conversations.parts),
+        ]
         self.conversations.wire(self.conversation, self.outgoing, QUIET)
         self.events.open(self._open, None, opened, **AT_ONCE)
-        self.conversations.new.click(lambda: self._opened(""), None, opened, **AT_ONCE).then(None, js="() => window.focusBox()", **QUIET)
+        self.conversations.new.click(self._new, None, opened, **AT_ONCE).then(None, js="() => window.focusBox()", **QUIET)
         self.conversations.yes.click(self._delete, self.conversation, opened, **AT_ONCE)
 
     def _wire_source(self, event: Any, action: Any) -> None:
@@ -179,38 +183,38 @@ class Page:
     # ------------------------------------------------------------------------------------------------------------------- asking
 
     async def _ask(
-        self, question: str, conversation: str, topic: str, model: str, strict: bool, passages: float, request: gr.Request
+        self, question: str, asker: Asker, chosen: tuple[Any, ...], replaces: str = "", *, typed: bool = False
     ) -> AsyncGenerator[tuple[Any, ...], None]:
+        """``chosen``: the conversation, the topic and the settings, as the page has them."""
+        conversation, topic, model, strict, passages = chosen
         choices = Choices(topic, model, strict, int(passages))
-        async for view in self.chat.ask(question, conversation, choices, str(request.session_hash)):
-            yield (*view, _address(view))
+        async for view in self.chat.ask(question, conversation, choices, asker, replaces, typed=typed):
+            line = editing_line(view.editing) if isinstance(view.editing, str) else gr.skip()
+            yield (*view, line, _address(view))
 
-    async def _ask_chosen(
-        self, conversation: str, topic: str, model: str, strict: bool, passages: float, request: gr.Request, event: gr.EventData
-    ) -> AsyncGenerator[tuple[Any, ...], None]:
-        async for step in self._ask(_value(event), conversation, topic, model, strict, passages, request):
+    async def _ask_typed(self, request: gr.Request, question: str, editing: str, *chosen: Any) -> AsyncGenerator[tuple[Any, ...], None]:
+        async for step in self._ask(question, _asker(request), chosen, editing, typed=True):
             yield step
 
-    async def _ask_again(
-        self, conversation: str, topic: str, model: str, strict: bool, passages: float, request: gr.Request, event: gr.EventData
-    ) -> AsyncGenerator[tuple[Any, ...], None]:
+    async def _ask_chosen(self, request: gr.Request, event: gr.EventData, *chosen: Any) -> AsyncGenerator[tuple[Any, ...], None]:
+        async for step in self._ask(_value(event), _asker(request), chosen):
+            yield step
+
+    async def _ask_again(self, request: gr.Request, event: gr.EventData, *chosen: Any) -> AsyncGenerator[tuple[Any, ...], None]:
         with told():
             question = self.chat.exchange(_value(event))[0].question
-        async for step in self._ask(question, conversation, topic, model, strict, passages, request):
-            yield step
-
-    async def _ask_example(
-        self, conversation: str, topic: str, model: str, strict: bool, passages: float, request: gr.Request, event: gr.SelectData
-    ) -> AsyncGenerator[tuple[Any, ...], None]:
-        async for step in self._ask(event.value["text"], conversation, topic, model, strict, passages, request):
+        async for step in self._ask(question, _asker(request), chosen, _value(event)):
             yield step
 
     async def _stop(self, request: gr.Request) -> None:
         await self.chat.stop(str(request.session_hash))
 
-    def _edit(self, event: gr.EventData) -> str:
+    def _edit(self, event: gr.EventData) -> tuple[str, str, str]:
+        """Put the question of an answer back into the box; with no answer named, put nothing there and edit none."""
+        reference = _value(event)
         with told():
-            return self.chat.exchange(_value(event))[0].question
+            question = self.chat.exchange(reference)[0].question if reference else ""
+        return question, reference, editing_line(reference)
 
     # ------------------------------------------------------------------------------------------------------------------- panels
 
@@ -224,7 +228,7 @@ class Page:
 
     def _choose_topic(self, event: gr.EventData) -> tuple[Any, ...]:
         topic = _value(event)
-        title = self.state.roadmap.topic(topic).title if topic else ""
+        title = self.app.roadmap.topic(topic).title if topic else ""
         return self._roadmap(topic), topic, topic_filter(title), gr.Tabs(selected="roadmap")
 
     def _roadmap(self, topic: str) -> str:
@@ -232,8 +236,8 @@ class Page:
         counts = {row["id"]: row for row in found["topics"]}
         if topic:
             sources = {row["url"]: row for row in found["sources"]}
-            return topic_page(self.state.roadmap, topic, sources, counts[topic])
-        return roadmap_map(self.state.roadmap, counts)
+            return topic_page(self.app.roadmap, topic, sources, counts[topic])
+        return roadmap_map(self.app.roadmap, counts)
 
     def _copy(self, event: gr.EventData) -> dict[str, str]:
         with told():
@@ -243,51 +247,54 @@ class Page:
         with told():
             return {"text": copied(self.chat.exchange(_value(event))[0].record, sources=True)}
 
-    def _good(self, event: gr.EventData) -> tuple[Any, ...]:
-        return self._judge(_value(event), "up")
+    def _good(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+        return self._judge(_value(event), "up", user(request))
 
-    def _bad(self, event: gr.EventData) -> tuple[Any, ...]:
-        return self._judge(_value(event), "down")
+    def _bad(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+        return self._judge(_value(event), "down", user(request))
 
-    def _judge(self, reference: str, verdict: str) -> tuple[Any, ...]:
+    def _judge(self, reference: str, verdict: str, name: str) -> tuple[Any, ...]:
         """Keep the user's verdict on an answer, or take the same one back; then ask why."""
         with told():
             exchange, _ = self.chat.exchange(reference)
             given = None if exchange.feedback == verdict else verdict
             self.app.store.give_feedback(exchange.id, given)
-        messages = self.chat.messages(reference.split(".")[0])
-        return messages, gr.Group(visible=given is not None), reference if given else "", ""
+        messages = self.chat.messages(reference.split(".")[0], name)
+        return messages, gr.Group(visible=given is not None), f"{exchange.id}.{given}", ""
 
-    def _give_reason(self, reference: str, reason: str) -> tuple[Any, str]:
+    def _give_reason(self, judged: str, reason: str) -> tuple[Any, str]:
+        """``judged``: the answer's number and the verdict; the answer may have been replaced since."""
+        number, verdict = judged.split(".")
         with told():
-            exchange, _ = self.chat.exchange(reference)
-            self.app.store.give_feedback(exchange.id, exchange.feedback, reason.strip())
-        return gr.Group(visible=False), status_line("Saved, thank you. `roadmap-rag history` exports it.".replace("`", ""), busy=False)
+            self.app.store.give_feedback(int(number), verdict, reason.strip())
+        return gr.Group(visible=False), status_line("Saved, thank you. roadmap-rag history feedback prints it.", busy=False)
 
     # ------------------------------------------------------------------------------------------------------------ conversations
 
-    def _open(self, event: gr.EventData) -> tuple[Any, ...]:
-        return self._opened(_value(event))
+    def _open(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+        return self._opened(_value(event), request)
 
-    def _opened(self, name: str) -> tuple[Any, ...]:
-        messages = self.chat.messages(name)
+    def _new(self, request: gr.Request) -> tuple[Any, ...]:
+        return self._opened("", request)
+
+    def _opened(self, name: str, request: gr.Request) -> tuple[Any, ...]:
+        messages = self.chat.messages(name, user(request))
         name = name if messages else ""
-        return messages, name, _mark(name), gr.Group(visible=False), *self.conversations.about(name)
+        return messages, name, _mark(name), gr.Group(visible=False), "", "", *self.conversations.about(name, request)
 
-    def _delete(self, conversation: str) -> tuple[Any, ...]:
+    def _delete(self, conversation: str, request: gr.Request) -> tuple[Any, ...]:
         self.conversations.remove(conversation)
-        return self._opened("")
+        return self._opened("", request)
 
     # ---------------------------------------------------------------------------------------------------------------- the state
 
     def _load(self, request: gr.Request) -> tuple[Any, ...]:
         name = str(request.query_params.get("c", ""))
-        messages = self.chat.messages(name)
+        messages = self.chat.messages(name, user(request))
         name = name if messages else ""
         counts = {row["id"]: row for row in self.state.coverage()["topics"]}
-        examples: list[Any] = [{"text": question} for question in first_questions(self.state.roadmap, counts)]
-        chatbot = gr.Chatbot(value=messages, examples=examples)
-        about = self.conversations.about(name)
+        chatbot = gr.Chatbot(value=messages, placeholder=welcome(first_questions(self.app.roadmap, counts)))
+        about = self.conversations.about(name, request)
         return chatbot, name, self._roadmap(""), self._strip(self.app.config.model), _mark(name), *about, *self.sources.show()
 
     def _strip(self, model: str) -> str:
@@ -307,6 +314,10 @@ class Page:
 def _value(event: gr.EventData) -> str:
     """What a link or button of the page says."""
     return str(event._data["value"])
+
+
+def _asker(request: gr.Request) -> Asker:
+    return Asker(str(request.session_hash), user(request))
 
 
 def _address(view: View) -> Any:

@@ -12,11 +12,13 @@ from typing import Any
 from urllib.parse import quote
 
 TITLE = "Roadmap study chat"
-AROUND = 500
+AROUND = 350
 """Characters of stored text shown before and after a quote."""
 _FRAGMENT_WORDS = 5
 _MARKUP = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[*_`#>|]+|\\(?=\W)")
 
+BACK = '<a class="back" href="#chat">↑ Chat</a>'
+"""Shown on a phone, where the panels stand below the chat."""
 NOTHING_OPEN = '<p class="hint">Choose a number like [1] in an answer to read the passage that it rests on.</p>'
 NOTHING_ASKED = '<p class="hint">Choose “Why this answer?” below an answer to see how it came about.</p>'
 
@@ -38,7 +40,7 @@ def external(url: str, label: str) -> str:
 def passage(citation: Mapping[str, Any], text: str | None, topics: Iterable[tuple[str, str]] = (), also: Sequence[str] = ()) -> str:
     """A citation with the stored text around it and the exact words marked. ``text`` is the whole stored document, None if it is gone."""
     url = str(citation["url"])
-    head = [f'<h2 tabindex="-1" class="passage-title">[{citation["n"]}] {escape(citation["title"])}</h2>']
+    head = [f'{BACK}<h2 tabindex="-1" class="passage-title">[{citation["n"]}] {escape(citation["title"])}</h2>']
     if citation["section"] and citation["section"] != citation["title"]:
         head.append(f'<p class="where">{escape(str(citation["section"]).replace(" > ", " › "))}</p>')
     facts = []
@@ -57,7 +59,7 @@ def passage(citation: Mapping[str, Any], text: str | None, topics: Iterable[tupl
         head.append(f'<p class="chips">{chips}</p>')
     if also:
         head.append(f'<p class="facts">The same text stands at {", ".join(external(link, link) for link in also)}</p>')
-    return f'<article class="passage">{"".join(head)}{_surroundings(citation, text)}</article>'
+    return f'<article class="passage"><header>{"".join(head)}</header>{_surroundings(citation, text)}</article>'
 
 
 def _surroundings(citation: Mapping[str, Any], text: str | None) -> str:
@@ -90,7 +92,7 @@ def _lines(text: str, first: int, last: int, start: int, end: int) -> Iterable[s
     for line in text[first:last].split("\n"):
         stop = place + len(line)
         pieces = [
-            escape(text[place : max(place, min(start, stop))]),
+            _dimmed(escape(text[place : max(place, min(start, stop))])),
             _marked(text[max(place, start) : min(stop, end)]),
             escape(text[min(stop, max(place, end)) : stop]),
         ]
@@ -99,6 +101,11 @@ def _lines(text: str, first: int, last: int, start: int, end: int) -> Iterable[s
         in_code ^= fence
         yield f'<div class="{kind}">{"".join(pieces) or "&nbsp;"}</div>'
         place = stop + 1
+
+
+def _dimmed(line: str) -> str:
+    """The signs of a heading stay, word for word, but do not shout."""
+    return re.sub(r"^#{1,6} ", lambda found: f'<span class="signs">{found[0]}</span>', line)
 
 
 def _marked(text: str) -> str:
@@ -116,6 +123,13 @@ def text_fragment(url: str, quoted: str) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------------------------ states
+
+
+def welcome(questions: Sequence[str]) -> str:
+    """What an empty chat says, with questions to begin with."""
+    said = "Ask about anything on the roadmap. Answers come from its articles alone, and each number opens the passage behind it."
+    links = "".join(f'<li><a class="question" href="#do/ask/{quote(question)}">{escape(question)}</a></li>' for question in questions)
+    return f'<div class="welcome"><p>{said}</p><ul>{links}</ul></div>'
 
 
 def status_line(detail: str, *, busy: bool = True) -> str:
@@ -137,7 +151,7 @@ def state_strip(model: str, remedy: str, index: str, *, ready: bool, writes: boo
 
 def trace(record: Mapping[str, Any], stored: str) -> str:
     """How an answer came about. ``stored`` is a label such as the time it was asked."""
-    parts = [f'<h2 tabindex="-1" class="why-title">{escape(record["question"])}</h2><p class="facts">{escape(stored)}</p>']
+    parts = [f'{BACK}<h2 tabindex="-1" class="why-title">{escape(record["question"])}</h2><p class="facts">{escape(stored)}</p>']
     if record["standalone"] != record["question"]:
         parts.append(f"<p>Understood as: <em>{escape(record['standalone'])}</em></p>")
     if record["refused"]:
@@ -205,3 +219,13 @@ def topic_filter(title: str) -> str:
         return ""
     clear = '<button type="button" class="chip" data-do="topic" data-value="" aria-label="Ask about everything again">× everything</button>'
     return f'<p class="filter">Only from the sources of <strong>{escape(title)}</strong> {clear}</p>'
+
+
+def editing_line(reference: str) -> str:
+    """That the question in the box takes the place of an earlier one, with the way out of it."""
+    if not reference:
+        return ""
+    cancel = '<button type="button" class="chip" data-do="edit" data-value="">× cancel</button>'
+    return (
+        f'<p class="filter">Editing an earlier question: the new answer takes the place of its answer and of all that followed {cancel}</p>'
+    )

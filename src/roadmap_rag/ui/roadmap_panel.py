@@ -9,7 +9,7 @@ from typing import Any
 
 from roadmap_rag.domain import Resource, Topic
 from roadmap_rag.roadmap import Roadmap
-from roadmap_rag.ui.panels import button, external
+from roadmap_rag.ui.panels import BACK, button, external
 
 Counts = Mapping[str, Any]
 """A row of ``status --json``: fetched, failed, blocked, pending."""
@@ -27,11 +27,11 @@ def roadmap_map(roadmap: Roadmap, counts: Mapping[str, Counts], chosen: str = ""
     for name, group in groupby(roadmap.topics, key=lambda topic: topic.part):
         topics = list(group)
         rows = "".join(_map_row(topic, counts.get(topic.id, {}), chosen) for topic in topics)
-        have = sum(int(counts.get(topic.id, {}).get("fetched", 0)) for topic in topics)
-        of = sum(_total(counts.get(topic.id, {})) for topic in topics)
+        all_of_it = {state: sum(int(counts.get(topic.id, {}).get(state, 0)) for topic in topics) for state in _COUNTED}
         is_open = " open" if any(topic.id == chosen for topic in topics) else ""
         parts.append(
-            f"<details{is_open}><summary><span>{escape(name)}</span><small>{len(topics)} topics · {have}/{of} sources</small></summary>"
+            f"<details{is_open}><summary><span>{escape(name)}</span>"
+            f"<small>{len(topics)} topics · {all_of_it['fetched']}/{_total(all_of_it)} sources</small>{_bar(all_of_it)}</summary>"
             f"<ul>{rows}</ul></details>"
         )
     legend = "".join(f'<span class="key {name}"></span>{label} ' for name, label in _LEGEND)
@@ -41,24 +41,37 @@ def roadmap_map(roadmap: Roadmap, counts: Mapping[str, Counts], chosen: str = ""
 _LEGEND = (("fetched", "ingested"), ("failed", "failed or blocked"), ("pending", "not yet"))
 
 
+_COUNTED = ("fetched", "failed", "blocked", "pending")
+
+
 def _total(counts: Counts) -> int:
-    return sum(int(counts.get(name, 0)) for name in ("fetched", "failed", "blocked", "pending"))
+    return sum(int(counts.get(name, 0)) for name in _COUNTED)
+
+
+def _covered(counts: Counts) -> tuple[int, int, int]:
+    """How many sources there are, how many have a text, and how many could not be had."""
+    return _total(counts), int(counts.get("fetched", 0)), int(counts.get("failed", 0)) + int(counts.get("blocked", 0))
+
+
+def _said(counts: Counts) -> str:
+    total, have, lost = _covered(counts)
+    return f"{have} of {total} sources ingested" + (f", {lost} failed" if lost else "") if total else "no sources of its own"
+
+
+def _bar(counts: Counts) -> str:
+    """What is ingested, as a line of three colours."""
+    total, have, lost = _covered(counts)
+    shares = (("fetched", have), ("failed", lost), ("pending", total - have - lost))
+    parts = "".join(f'<i class="{name}" style="flex:{number}"></i>' for name, number in shares if number)
+    return f'<span class="bar" role="img" aria-label="{escape(_said(counts))}">{parts}</span>'
 
 
 def _map_row(topic: Topic, counts: Counts, chosen: str) -> str:
-    have, total = int(counts.get("fetched", 0)), _total(counts)
-    lost = int(counts.get("failed", 0)) + int(counts.get("blocked", 0))
-    said = f"{have} of {total} sources ingested" + (f", {lost} failed" if lost else "") if total else "no sources of its own"
-    bar = "".join(
-        f'<i class="{name}" style="flex:{number}"></i>'
-        for name, number in (("fetched", have), ("failed", lost), ("pending", total - have - lost))
-        if number
-    )
     current = ' aria-current="true"' if topic.id == chosen else ""
     return (
-        f'<li><button type="button" class="topic" data-do="topic" data-value="{escape(topic.id)}"{current} title="{escape(said)}">'
+        f'<li><button type="button" class="topic" data-do="topic" data-value="{escape(topic.id)}"{current} title="{escape(_said(counts))}">'
         f"<span>{escape(topic.title)}</span><small>{escape(level(topic))}</small>"
-        f'<span class="bar" role="img" aria-label="{escape(said)}">{bar}</span></button></li>'
+        f"{_bar(counts)}</button></li>"
     )
 
 
@@ -67,6 +80,7 @@ def topic_page(roadmap: Roadmap, topic_id: str, sources: Mapping[str, Mapping[st
     topic = roadmap.topic(topic_id)
     titles = {each.id: each.title for each in roadmap.topics}
     parts = [
+        BACK,
         button("‹ All topics", "topic", "", "link"),
         f'<h2 tabindex="-1" class="topic-title">{escape(topic.title)}</h2>',
         f'<p class="facts">{escape(" · ".join(filter(None, [topic.part, level(topic)])))}</p><p>{escape(topic.summary)}</p>',

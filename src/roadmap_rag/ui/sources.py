@@ -51,12 +51,12 @@ class Sources:
 
     def show(self) -> tuple[Any, ...]:
         run = self._background.run
-        titles = {resource.url: resource.title for topic in self._state.roadmap.topics for resource in topic.resources}
+        titles = {resource.url: resource.title for topic in self._app.roadmap.topics for resource in topic.resources}
         notes = [path.relative_to(self._app.corpus.folder / "notes").as_posix() for path in self._app.corpus.notes()]
         return (
             progress(run),
             lost_sources(self._state.coverage()["sources"], titles),
-            own_texts(self._state.roadmap.own_links, notes),
+            own_texts(self._app.roadmap.own_links, notes),
             gr.Button(visible=run.running),
         )
 
@@ -78,7 +78,7 @@ class Sources:
         missing = tuple(self._app.missing_links(topic))
         if not missing:
             return self.show()
-        return self.begin(Request(only=missing), f"Fetching what is missing of {self._state.roadmap.topic(topic).title}")
+        return self.begin(Request(only=missing), f"Fetching what is missing of {self._app.roadmap.topic(topic).title}")
 
     def fetch_link(self, url: str) -> tuple[Any, ...]:
         return self.begin(Request(only=(url,)), f"Fetching {url}")
@@ -95,7 +95,7 @@ class Sources:
         if not topic:
             raise gr.Error("Choose the topic that the link belongs to.", title="Which topic?", print_exception=False)
         with told():
-            add_link(self._app.links_file, self._state.roadmap, url.strip(), topic)
+            add_link(self._app.links_file, self._app.roadmap, url.strip(), topic)
         self._state.forget()
         return (*self.fetch_link(url.strip()), "")
 

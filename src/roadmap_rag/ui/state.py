@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+import gradio as gr
+
 from roadmap_rag.errors import RoadmapRagError
 from roadmap_rag.generate import Diagnosis
-from roadmap_rag.roadmap import Roadmap
 from roadmap_rag.status import coverage
 from roadmap_rag.ui.panels import state_strip
 from roadmap_rag.wiring import App
@@ -56,25 +57,18 @@ class HomeState:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._fresh = app
         self._diagnosis = Kept(app.diagnose, 15.0)
-        self._coverage = Kept(lambda: coverage(self._fresh, None, now()), 3.0)
-
-    @property
-    def roadmap(self) -> Roadmap:
-        """The roadmap with the user's own links as they were when ``forget`` was called last."""
-        return self._fresh.roadmap
+        self._coverage = Kept(lambda: coverage(self._app, None, now()), 3.0)
 
     def coverage(self) -> dict[str, Any]:
         """The object of ``status --json``; when it cannot be made, one without sources whose ``problem`` says why."""
         try:
             return self._coverage.get()
         except RoadmapRagError as error:
-            return {"topics": [{"id": topic.id} for topic in self.roadmap.topics], "sources": [], "index": None, "problem": str(error)}
+            return {"topics": [{"id": topic.id} for topic in self._app.roadmap.topics], "sources": [], "index": None, "problem": str(error)}
 
     def forget(self) -> None:
         """Look anew at the next question, because something has just changed."""
-        self._fresh = type(self._app)(self._app.config, self._app.home)
         self._diagnosis.forget()
         self._coverage.forget()
 
@@ -113,6 +107,11 @@ class HomeState:
         model = f"{writer.name} writes the answers" if writer.name else f"Answers are quotes: {writer.detail}"
         index = f"{line} · {running}" if running else line
         return state_strip(model, writer.remedy, index, ready=ready, writes=bool(writer.name))
+
+
+def user(request: gr.Request) -> str:
+    """The name under which somebody logged in; empty in a chat without a password."""
+    return str(request.username or "")
 
 
 def now() -> str:

@@ -3,8 +3,12 @@ window.showPanel = (selector) => setTimeout(() => {
   const title = document.querySelector(selector);
   if (!title) return;
   title.focus({ preventScroll: true });
-  if (window.matchMedia('(max-width: 760px)').matches) { title.scrollIntoView(); return; }
   const panel = title.closest('.block'), quote = panel.querySelector('mark.quote');
+  if (window.matchMedia('(max-width: 760px)').matches) {
+    title.scrollIntoView();
+    if (quote && quote.getBoundingClientRect().bottom > window.innerHeight) quote.scrollIntoView({ block: 'center' });
+    return;
+  }
   const below = quote ? quote.getBoundingClientRect().bottom - panel.getBoundingClientRect().top - panel.clientHeight + 120 : 0;
   panel.scrollTop = Math.max(0, below + (below > 0 ? panel.scrollTop : 0));
 }, 80);
