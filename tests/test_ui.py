@@ -106,6 +106,21 @@ def test_doubtful_sentences_are_marked_with_the_reason() -> None:
     assert "2 of 3 sentences not held up by the sources: marked above" in shown
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param("```python\nx = 1\n```\n\n{}", id="code"),
+        pytest.param("|---|---|\n| 8 | small {} |", id="table"),
+        pytest.param("| a | b {} |", id="row"),
+    ],
+)
+def test_a_doubtful_block_stays_whole_and_its_remark_is_marked(block: str) -> None:
+    said = block.format("(⚠ not in the sources)")
+    shown = answer_markdown(record(said, sentences=(Sentence(said, "unsupported"),)), "a.1")
+    marked = f'<mark class="doubt unsupported" tabindex="0" title="{REASONS["unsupported"]}">(⚠ not in the sources)</mark>'
+    assert shown.startswith(block.format(marked))
+
+
 def test_nothing_in_an_answer_can_forge_a_mark() -> None:
     shown = answer_markdown(record("\ue000not\ue002 a mark", sentences=(Sentence("\ue000not\ue002 a mark", "supported"),)), "a.1")
     assert "<mark" not in shown

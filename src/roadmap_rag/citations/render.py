@@ -106,6 +106,9 @@ def _citation(number: int, place: Evidence) -> Citation:
 
 
 def _marked(text: str, mark: str) -> str:
+    """The mark stands at the end; in a table row before the last bar, or it would be a column more; after a fence on a line of its own."""
+    if text.endswith("|") and text.startswith("|"):
+        return f"{text[:-1].rstrip()}{mark} |"
     return f"{text}\n\n{mark.strip()}" if _FENCED.search(text) else text + mark
 
 

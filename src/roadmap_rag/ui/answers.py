@@ -28,6 +28,7 @@ _IMAGE = re.compile(r"!\[([^\]]*)\](?:\([^)\s]*(?:\s[^)]*)?\)|\[[^\]]*\])?")
 _LINK = re.compile(r"(?<!\\)\[([^\]\n]*)\]\([^)\s]*(?:\s+[\"'(][^)]*)?\)")
 _DEFINITION = re.compile(r"^[ ]{0,3}\[[^\]\n]+\]:[ \t]*\S+.*$", re.MULTILINE)
 _LABEL = re.compile(r"\[(\d{1,3})\]")
+_REMARK = re.compile(r"\(⚠[^)]*\)")
 _LIST_MARK = re.compile(r"\s*(?:(?:[-*+]|\d+[.)])\s+|#{1,6}\s+|>\s*)*")
 
 
@@ -81,7 +82,7 @@ def draft_markdown(text: str) -> str:
 
 
 def _mark_sentences(answer: str, sentences: Sequence[Mapping[str, Any]]) -> str:
-    """The answer with a sign before and after each sentence that is not supported. Blocks such as code are marked at their end only."""
+    """The answer with a sign before and after each sentence that is not supported; of code and tables, only around the remark on them."""
     answer = _PRIVATE.sub("", answer)
     pieces, place = [], 0
     for sentence in sentences:
@@ -91,16 +92,20 @@ def _mark_sentences(answer: str, sentences: Sequence[Mapping[str, Any]]) -> str:
             continue
         end = start + len(text)
         if sentence["verdict"] in _OPEN:
-            lead = _LIST_MARK.match(text)
-            begin = start + (lead.end() if lead else 0)
-            if "\n" in text:
-                pieces += [answer[place:end], "\n\n", _OPEN[sentence["verdict"]], "The lines above", _CLOSE, "\n\n"]
-            else:
-                pieces += [answer[place:begin], _OPEN[sentence["verdict"]], answer[begin:end], _CLOSE]
+            begin, stop = _doubtful_part(text)
+            opened = _OPEN[sentence["verdict"]]
+            pieces += [answer[place : start + begin], opened, answer[start + begin : start + stop], _CLOSE, answer[start + stop : end]]
         else:
             pieces.append(answer[place:end])
         place = end
     return "".join([*pieces, answer[place:]])
+
+
+def _doubtful_part(text: str) -> tuple[int, int]:
+    """Where the sentence stands behind the sign of a list; in a block that a mark would break, where the checker's remark stands."""
+    remark = _REMARK.search(text) if "\n" in text or text.startswith("|") else None
+    lead = _LIST_MARK.match(text)
+    return remark.span() if remark else (lead.end() if lead else 0, len(text))
 
 
 def _sources(citations: Sequence[Mapping[str, Any]], reference: str) -> str:
