@@ -18,7 +18,7 @@ from roadmap_rag.wiring import find_home
 from test_browser import CHROMIUM
 
 QUESTION = "What do I need before quantization?"
-FOLLOW_UP = "And what does it open up?"
+SECOND = "What should I learn after prompt engineering?"
 UNANSWERED = "Who won the football world cup in 1954?"
 DESKTOP = {"viewport": {"width": 1280, "height": 760}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
@@ -62,7 +62,7 @@ def main(folder: Path, *, readme: bool) -> None:
         save(page, "answer")
         page.locator("#chat a[href^='#do/why/']").first.click()
         save(page, "why")
-        ask(page, FOLLOW_UP)
+        ask(page, SECOND)
         answered = page.url
         page.get_by_role("tab", name="Settings").click()
         save(page, "settings")
@@ -95,7 +95,7 @@ def main(folder: Path, *, readme: bool) -> None:
         IMAGES.mkdir(parents=True, exist_ok=True)
         for name, source in README.items():
             with Image.open(folder / f"{source}.png") as picture:
-                picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(IMAGES / f"{name}.png", optimize=True)
+                picture.convert("RGB").save(IMAGES / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

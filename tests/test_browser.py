@@ -415,7 +415,10 @@ def test_a_phone_shows_everything_without_scrolling_sideways(open_tab, quoting: 
     tab = open_tab(quoting, viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
     page = tab.page
     tab.ask("x" * 300 + " " + QUESTION)
-    tab.answer()
+    tab.answer().locator("a[href^='#do/cite/']").first.click()
+    expect(page.locator("#passage mark.quote").first).to_be_in_viewport()
+    page.get_by_role("link", name="↑ Chat").click()
+    expect(page.locator("#question")).to_be_in_viewport()
     for name in ("Roadmap", "Passage", "Why", "Chats", "Sources", "Settings"):
         page.get_by_role("tab", name=name).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -144,6 +144,7 @@ class Page:
             self.events.again(self._ask_again, choices, outputs, **QUIET, **limits),
         ]
         for event in asked:
+            event.then(None, js="() => window.clearAsked()", **QUIET)
             event.then(self.conversations.about, self.conversation, self.conversations.parts, **QUIET)
         self.box.stop(self._stop, **AT_ONCE)
         edited = self.events.edit(self._edit, None, [self.box, self.editing, self.editing_line], **AT_ONCE)

@@ -80,9 +80,8 @@ def topic_page(roadmap: Roadmap, topic_id: str, sources: Mapping[str, Mapping[st
     topic = roadmap.topic(topic_id)
     titles = {each.id: each.title for each in roadmap.topics}
     parts = [
-        BACK,
         button("‹ All topics", "topic", "", "link"),
-        f'<h2 tabindex="-1" class="topic-title">{escape(topic.title)}</h2>',
+        f'{BACK}<h2 tabindex="-1" class="topic-title">{escape(topic.title)}</h2>',
         f'<p class="facts">{escape(" · ".join(filter(None, [topic.part, level(topic)])))}</p><p>{escape(topic.summary)}</p>',
     ]
     parts += [

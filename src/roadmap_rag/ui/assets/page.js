@@ -13,6 +13,14 @@ window.showPanel = (selector) => setTimeout(() => {
   panel.scrollTop = Math.max(0, below + (below > 0 ? panel.scrollTop : 0));
 }, 80);
 
+// A question that was asked does not stay in the box, whatever order its updates came in.
+window.clearAsked = () => {
+  const box = document.querySelector('#question textarea'), asked = [...document.querySelectorAll('#chat .user-row')].at(-1);
+  if (!asked || box.value.trim() !== asked.innerText.trim() || document.querySelector('#chat .problem')) return;
+  box.value = '';
+  box.dispatchEvent(new Event('input', { bubbles: true }));
+};
+
 window.focusBox = () => setTimeout(() => document.querySelector('#question textarea').focus(), 80);
 
 window.copyText = async (made) => {
