@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -416,3 +420,63 @@ def test_ragas_counts_a_server_that_is_gone_as_not_scored() -> None:
     judge.close()
     assert set(scores) == set(MEASURES)
     assert all(score.value is None and "Connection error" in score.reason for score in scores.values())
+
+
+class SchemaServer(ThreadingHTTPServer):
+    """An OpenAI-compatible server that answers with the least object which the wanted schema allows; ``schemas`` are their names."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _SchemaHandler)
+        self.schemas: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _SchemaHandler(BaseHTTPRequestHandler):
+    server: SchemaServer
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        wanted = request["response_format"]["json_schema"]
+        self.server.schemas.append(wanted["name"])
+        text = json.dumps(_least(wanted["schema"], wanted["schema"].get("$defs", {})))
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        body = json.dumps(
+            {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _least(schema: dict[str, Any], known: dict[str, Any]) -> object:
+    if "$ref" in schema:
+        return _least(known[schema["$ref"].rpartition("/")[2]], known)
+    if schema.get("type") == "object":
+        return {name: _least(one, known) for name, one in schema["properties"].items()}
+    if schema.get("type") == "array":
+        return [_least(schema["items"], known)]
+    return {"string": "It says so.", "integer": 1, "number": 1.0, "boolean": True}[schema["type"]]
+
+
+def test_ragas_scores_through_any_compatible_server() -> None:
+    pytest.importorskip("ragas", reason="the extra 'evaluation' is not installed")
+    from roadmap_rag.evaluation.ragas_judge import MEASURES, RagasJudge
+
+    server = SchemaServer()
+    judge = RagasJudge("m", f"http://127.0.0.1:{server.server_port}/v1", lambda texts: [[1.0, 0.0] for _ in texts])
+    case = Case("What changes?", "Twelve million weights.", (RIGHT,), "Twelve million weights are trained.")
+    first, second = judge.score(case, MEASURES), judge.score(case, MEASURES)
+    judge.close()
+    server.shutdown()
+    server.server_close()
+    assert all(score.value is not None and 0 <= score.value <= 1 for score in first.values()), first
+    assert {name: score.value for name, score in first.items()} == {name: score.value for name, score in second.items()}
+    assert len(set(server.schemas)) >= 4

@@ -271,6 +271,8 @@ def run_ragas(wanted: Wanted) -> dict[str, Any]:
         lambda done, of: wanted.progress(f"the card of {judge.name}", done, of),
     )
     rows = [{"card": True} | row for row in judged]
+    for row in rows:
+        run.add(row)
     answerable = [question for question in questions if question.answerable and question.facts and question.type != "roadmap"]
     for system in systems:
         chosen = sample(answerable, wanted.limit or MODEL_SAMPLE)
@@ -280,8 +282,7 @@ def run_ragas(wanted: Wanted) -> dict[str, Any]:
             scores = {} if answer["refused"] or answer["fault"] else ask_judge(judge, _case(question, answer), wanted.cache)
             row = asdict(answers.score(question, answer, system.label, documents, _kind(question, kinds)))
             rows.append(row | {"judged": {name: asdict(score) for name, score in scores.items()}})
-    for row in rows:
-        run.add(row)
+            run.add(rows[-1])
     metrics = [
         *(metric for card in cards for metric in (card.kappa, *card.says_yes, card.spread, card.not_scored)),
         *judged_table(judge, cards, rows),
