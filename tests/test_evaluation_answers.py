@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import run_command
 from fakes import FakeGenerator
 from roadmap_rag.domain import Turn
 from roadmap_rag.errors import GeneratorError, UsageError
@@ -265,3 +266,30 @@ def test_mcnemar_counts_what_changed() -> None:
 def test_rows_can_be_stored() -> None:
     given = answers.score(QUESTION, answer(("LoRA trains 0.1% of the weights [1].", "supported", (1,))), "m", DOCUMENTS)
     assert json.loads(json.dumps(asdict(given)))["scores"] == given.scores
+
+
+def test_the_command_prints_one_object_and_keeps_its_report(roadmap_home: Path) -> None:
+    result = run_command(roadmap_home, "eval", "--suite", "answers", "--limit", "3", "--json")
+    assert result.returncode == 0, result.stderr
+    values = json.loads(result.stdout)
+    assert {"run", "suite", "metrics", "gate"} <= set(values)
+    assert set(values["metrics"][0]) == {"name", "unit", "value", "low", "high", "n"}
+    again = json.loads(run_command(roadmap_home, "eval", "--suite", "answers", "--limit", "3", "--compare", values["run"], "--json").stdout)
+    assert Path(again["report"]).read_text("utf-8").startswith("<!doctype html>")
+    assert {each["difference"] for each in again["compared"]} == {0.0}
+    assert (again["better"], again["worse"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--limit", "0"], 2, "--limit must be at least 1"),
+        (["--compare", "answers-x"], 2, "there is no run answers-x; the latest are: "),
+        (["--model", "llama3"], 1, "no model is running"),
+        (["--gate", "--limit", "7"], 1, "golden questions are not in the index; run: roadmap-rag ingest"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_asked(roadmap_home: Path, words: list[str], code: int, said: str) -> None:
+    result = run_command(roadmap_home, "eval", "--suite", "answers", *words)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert said in result.stderr

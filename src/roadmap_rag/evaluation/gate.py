@@ -67,6 +67,11 @@ def check_gate(
     return Gate(not short, tuple(short), notes)
 
 
+def find_bounds(path: Path, section: str) -> dict[str, Any]:
+    """The bounds of a section. Raises SettingsError naming those there are."""
+    return _section(read_floors(path), section, path)
+
+
 def _section(everything: Mapping[str, Any], section: str, path: Path) -> dict[str, Any]:
     if not section:
         return dict(everything)

@@ -82,8 +82,9 @@ def summary(record: Mapping[str, Any], compared: Compared) -> str:
 
 
 def _main(metrics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Rows of the test half, and those of no half that are about a whole system."""
-    return [row for row in metrics if ", test:" in row["name"] or "," not in row["name"].partition(":")[0] or row["unit"] == "kappa"]
+    """Rows of the test half, those about a whole system, changes against the clean run, and kappas."""
+    said = (", test:", "change of facts", "removed: refused", "kappa")
+    return [row for row in metrics if any(words in row["name"] for words in said) or "," not in row["name"].partition(":")[0]]
 
 
 def _number(value: float | None) -> str:

@@ -18,7 +18,7 @@ from roadmap_rag.evaluation.answers import Documents, Row
 from roadmap_rag.evaluation.asking import Progress, System, ask, build_system, index_digests, model_digest
 from roadmap_rag.evaluation.claims import find_passage
 from roadmap_rag.evaluation.comparing import Compared, compare_runs
-from roadmap_rag.evaluation.gate import check_gate
+from roadmap_rag.evaluation.gate import check_gate, find_bounds
 from roadmap_rag.evaluation.golden import Question, load_questions, missing_sources, questions_digest
 from roadmap_rag.evaluation.judging import (
     CARD_ANSWERS,
@@ -74,6 +74,10 @@ class Wanted:
     def cache(self) -> Cache:
         return Cache(self.results / "cache")
 
+    def section(self, suite: str) -> str:
+        """The part of the floors for a suite and its sample."""
+        return suite + (f"-{self.limit}" if self.limit else "")
+
     def systems(self) -> list[System]:
         """The quotes, and the model where one is named."""
         quotes = build_system(self.app, self.cache, None)
@@ -84,7 +88,11 @@ class Wanted:
 
 
 def begin(wanted: Wanted, suite: str, questions: Sequence[Question], systems: Sequence[System], **more: Any) -> Run:
-    """A new run, or the one that a kill left unfinished, with its record."""
+    """A new run, or the one that a kill left unfinished, with its record. What cannot be compared or held to bounds is told now."""
+    if wanted.compare_with:
+        load(wanted.results, wanted.compare_with)
+    if wanted.gate or wanted.lower:
+        find_bounds(wanted.data / "floors.toml", wanted.section(suite))
     corpus, index = index_digests(wanted.app)
     record = {
         "questions": questions_digest(questions),
@@ -163,7 +171,7 @@ def conclude(
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Hold the run against its floors and an earlier run, store it, write its report, and return what ``--json`` prints."""
-    section = run.record["suite"] + (f"-{wanted.limit}" if wanted.limit else "")
+    section = wanted.section(run.record["suite"])
     digests = run.record["questions"], run.record["corpus"]
     floors = wanted.data / "floors.toml"
     wanted_gate = wanted.gate or wanted.lower
