@@ -269,7 +269,9 @@ def test_images_comments_scripts_and_hidden_text_are_left_out() -> None:
     text = text_of(
         article(
             '<p>seen<img src="https://evil.example/x.png" alt="badge"><!-- secret one --></p><script>secret two</script>'
-            '<p style="display: none">secret three</p><p hidden>secret four</p><p>ze\u200bro\u202e width</p>'
+            '<p style="display: none">secret three</p><p hidden>secret four</p>'
+            '<p style="font-size:0;color:white">secret five</p><p style="position:absolute; left:-9999px">secret six</p>'
+            "<p>ze\u200bro\u202e width</p>"
         )
     )
     assert "seen" in text

@@ -55,7 +55,10 @@ BOILERPLATE_NAMES = frozenset(
     "lineno gutter rouge-gutter katex-html MathJax_Preview MathJax MathJax_Display mjx-container octicon post-tags post-share "
     "theme-doc-toc-mobile theme-doc-breadcrumbs theme-doc-version-badge on-this-page bd-toc contents-mobile sphinxsidebar".split()
 )
-HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+HIDDEN_STYLE = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|(?:font-size|opacity)\s*:\s*0(?:px|em|rem|pt|%)?\s*(?:;|!|$)|(?:left|top|text-indent)\s*:\s*-\d{4,}px",
+    re.IGNORECASE,
+)
 PERMALINK = re.compile(r"^[\s#¶§🔗]*$")
 TEX_DELIMITERS = re.compile(r"\\\((?P<inline>(?:[^\\]|\\(?![()])){1,2000})\\\)|\\\[(?P<display>(?:[^\\]|\\(?![\[\]])){1,4000})\\\]")
 

@@ -1,19 +1,21 @@
 """Sentences that talk to a language model instead of to the reader.
 
 Retrieved pages are untrusted, and some hold prompts: to teach, or to attack. A quote of "ignore all previous instructions" informs nobody
-unless the question is about prompts. What hides such a sentence (zero-width characters, look-alike letters, entities, base64, spaced
-letters) is undone before it is read; the quote itself is never changed.
+unless the question is about prompts. What hides such a sentence (zero-width characters, look-alike letters, entities, percent signs,
+base64, rotated or spaced letters) is undone before it is read; the quote itself is never changed.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import functools
 import html
 import re
 import unicodedata
 from collections.abc import Iterator
+from urllib.parse import unquote
 
 # Letters of other scripts that look like Latin ones; only those that occur in plain English words.
 _LOOK_ALIKES = str.maketrans(
@@ -57,6 +59,25 @@ _ORDERS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_CONVERSATION = re.compile(
+    r"""
+    \b(?:ignore|disregard|forget|set\ aside)\b[^.]{0,15}\b(?:rules?|questions?|instructions?|everything|anything|what\ you)\b
+    |\b(?:assistants?|chatbots?|bots?)\b[^.]{0,40}\b(?:must|shall|has\ to|have\ to|(?:is|are)\ (?:asked|told|required|expected|obliged|to)|always|never|(?:answer|end)s\ with|(?:close|claim|recommend|praise)s?)\b
+    |\b(?:good|helpful|honest|loyal|polite)\ (?:assistant|answer|repl(?:y|ie))s?\b[^.]{0,40}\b(?:always|never|recommend|contain|include|mention|say)|\bthis\ study\ (?:assistant|tool|bot)\b
+    |\b(?:each|every|any|your|the\ (?:right|only|correct|proper))\ (?:reply|replies|answers?|responses?)\ (?:is:|must|should|begins?|starts?|ends?|contains?|to\ (?:any|every|all|each))\b
+    |\b(?:reply|answer|response)\ to\ (?:any|every|all|each)\b|\b(?:end|start|beginning|close|top|bottom)\ of\ (?:each|every|your|any)\ (?:reply|answer|response|summary)\b
+    |\bto\ (?:finish|complete|begin)\ (?:the|your|this)\ (?:answer|reply|response)\b|\b(?:whatever|whenever)\b[^.]{0,25}\b(?:asked|asks|comes\ up)\b|\bbe\ mentioned\ (?:when|if|in\ (?:each|every))
+    |\b(?:readers?|users?)\ (?:should|must|has\ to|have\ to)\ be\ (?:told|informed|sent)\b|\btell\ (?:the\ (?:readers?|users?)|them|everyone)\b|\b(?:history|rest|text)\ of\ (?:the|this|your)\ (?:conversation|chat|session)\b
+    |\b(?:rules|instructions|guidelines)\ (?:you|it|they)\ (?:follow|were\ given|got|obey)|\b(?:your|hidden|secret)\ (?:initial|first|hidden|original|secret)?\ ?(?:messages?|rules?|instructions?)\b
+    |\b(?:api\ keys?|passwords?|environment\ variables|secrets)\b[^.]{0,20}\b(?:it|you|they)\ knows?\b|\b(?:obey|do\ as\ it\ says|cite\ this\ page|as\ the\ source)\b
+    |^\W*please\ (?:write|say|put|add|include|print|mention|tell|answer|reply|respond|compose|show|state)\b|^\W*(?:q|a|question|answer)\ ?:\s
+    |(?:^|[.;:!?]\ |,\ |\b(?:please|then|and|instead|always|must|should|just)\ )(?:(?:say|write|print|state|type|put)\ (?:only|nothing|exactly|the\ (?:words?|phrase|code))|say\ that\ the|(?:close|end|finish|conclude|sign\ off)\ (?:with|each|every)
+        |compose\ a|praise|recite|(?:repeat|translate|append|recommend)\b[^.]{0,30}\b(?:text\ above|message|prompt|repl(?:y|ies)|answers?|responses?|after\ me|word\ for\ word))\b
+    |\b(?:write|say|print|output|state|type|answer|reply|close|end|finish|begin|start|told)\b\W(?:\w+\W){0,3}?(?-i:[A-Z]{3,}-[A-Z0-9-]{2,})
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)  # fmt: skip
+"""Talk about the conversation that a page cannot know of: what every reply must hold, what the assistant has to do, what rules it follows."""
 _ABOUT_PROMPTS = re.compile(r"\b(?:prompts?|prompting|inject\w*|jailbreak\w*|instruct\w*|system messages?|role)\b|提示|指令", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _MIXED = re.compile(r"[A-Za-z][013457@$]|[013457@$][A-Za-z]")
@@ -69,7 +90,7 @@ def instruction_like(sentence: str, question: str = "") -> bool:
     """Whether a sentence orders a language model about, or carries an image or an address.
 
     When the question is about prompts, sentences of prompts such as "You are a helpful assistant" are no longer; overrides,
-    fake turns, images and addresses always are.
+    fake turns, talk about the conversation itself, images and addresses always are.
     """
     overrides, orders = _judge(sentence)
     return overrides or (orders and not _ABOUT_PROMPTS.search(question))
@@ -78,7 +99,11 @@ def instruction_like(sentence: str, question: str = "") -> bool:
 @functools.lru_cache(maxsize=8_192)
 def _judge(sentence: str) -> tuple[bool, bool]:
     readings = tuple(dict.fromkeys(_readings(sentence)))
-    overrides = any(_OVERRIDES.search(reading) or _SQUEEZED.search(re.sub(r"[\W_]", "", reading).lower()) for reading in readings)
+    overrides = any(_OVERRIDES.search(reading) or _CONVERSATION.search(reading) for reading in readings) or any(
+        _SQUEEZED.search(re.sub(r"[\W_]", "", reading).lower())
+        for plain in readings
+        for reading in (plain, plain[::-1], codecs.decode(plain, "rot13"))
+    )
     return overrides, any(_ORDERS.search(reading) for reading in readings)
 
 
@@ -87,12 +112,12 @@ def _readings(sentence: str) -> Iterator[str]:
     plain = html.unescape(sentence)
     yield plain
     visible = "".join(char for char in unicodedata.normalize("NFKC", plain) if unicodedata.category(char) not in ("Cf", "Mn"))
-    latin = visible.translate(_LOOK_ALIKES)
+    latin = re.sub(r"[*_`~]", "", visible.translate(_LOOK_ALIKES))
     yield latin
-    yield re.sub(r"[*_`~]", "", latin)
-    yield latin[::-1]
     if _MIXED.search(latin):
         yield latin.translate(_LEET)
+    if "%" in visible:
+        yield unquote(visible)
     for match in _BASE64.finditer(visible):
         piece = match.group().rstrip("=")
         try:
