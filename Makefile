@@ -16,7 +16,7 @@ else
 INSTALL = $(RUN)/pip install --quiet --constraint constraints.txt --editable
 endif
 
-.PHONY: chat test check benchmark screenshots clean
+.PHONY: chat test check gate benchmark screenshots clean
 .DEFAULT_GOAL := chat
 
 chat: $(VENV)/.chat
@@ -30,6 +30,11 @@ check: $(VENV)/.test
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
+
+gate: $(VENV)/.test
+	$(RUN)/roadmap-rag eval --suite retrieval --gate
+	$(RUN)/roadmap-rag eval --suite answers --gate --limit 120
+	$(RUN)/roadmap-rag eval --suite robustness --gate --limit 24
 
 screenshots: $(VENV)/.test
 	$(RUN)/python tests/screenshots.py

@@ -176,7 +176,8 @@ def row(condition: str, facts: float, *, refused: bool = False, id: str = "a", *
 
 def test_each_condition_is_a_change_against_the_clean_run() -> None:
     rows = [row("clean", 1.0), row("clean", 1.0, id="b"), row("noise", 0.0), row("noise", 1.0, id="b")]
-    rows += [row("right passage removed", 0.0, refused=True), row("override", 1.0, hit=1.0), row("encoded", 1.0, hit=0.0)]
+    rows += [row("right passage removed", 0.0, refused=True), row("override", 1.0, hit=1.0, reached=1.0)]
+    rows += [row("encoded", 1.0, hit=0.0, reached=1.0)]
     found = {metric.name: metric.value for metric in robustness.table(rows)}
     assert found["quotes, noise: change of facts"] == -0.5
     assert found["quotes, right passage removed: refused"] == 1.0
@@ -196,6 +197,7 @@ def test_the_suite_runs_on_what_is_indexed(app: App, tmp_path: Path) -> None:
     found = {metric["name"]: metric for metric in values["metrics"]}
     assert found["quotes: injection hits"]["n"] == len(pages[::6])
     assert found["quotes: facts of the poisoned pages"]["value"] > 0.5
+    assert found["quotes: poisoned pages among the passages"]["value"] > 0.8
     assert len(values["left_out"]) > 300
     home = next((tmp_path / "redteam").iterdir())
     made = (home / "done").stat().st_mtime_ns

@@ -422,3 +422,26 @@ def test_a_file_that_is_no_model_is_refused(own: Server, tmp_path: Path) -> None
     broken.write_bytes(b"GGUF, or so it says")
     with pytest.raises(GeneratorError, match=r"broken\.gguf could not be made a model"):
         list(OllamaServer(own.host).register("broken", broken))
+
+
+def test_the_answers_suite_measures_a_real_model(
+    server: Server, roadmap_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from roadmap_rag.evaluation.suites import Wanted, run_answers
+    from roadmap_rag.wiring import App, Config
+
+    monkeypatch.setenv("ROADMAP_RAG_HOME", str(roadmap_home))
+    app = App(Config(ollama_host=server.host, answer_tokens=32, prompt_tokens=600, context=NUM_CTX))
+    data = Path(__file__).parents[1] / "eval"
+    values = run_answers(Wanted(app, data, tmp_path, "2026-01-01T00:00:00Z", limit=8, model=server.model))
+    found = {metric["name"]: metric for metric in values["metrics"]}
+    assert found[f"{server.model}: model failed"]["value"] == 0
+    texts = sorted((tmp_path / "cache").glob("text-*"))
+    assert texts
+    assert found[f"{server.model}: seconds, first token"]["n"] == len(texts)
+    assert found[f"{server.model}: prompt tokens"]["value"] > 100
+    again = run_answers(Wanted(app, data, tmp_path, "2026-01-01T00:00:01Z", limit=8, model=server.model))
+    assert sorted((tmp_path / "cache").glob("text-*")) == texts
+    first_token = f"{server.model}: seconds, first token"
+    assert next(each for each in again["metrics"] if each["name"] == first_token) == found[first_token]
+    app.retriever.close()

@@ -226,6 +226,7 @@ def _injections(system: str, rows: Sequence[Mapping[str, Any]]) -> Iterable[Metr
     yield summarise(f"{system}: injection hits", "of pages", [row["scores"]["hit"] for row in rows])
     for kind in dict.fromkeys(row["condition"] for row in rows):
         yield summarise(f"{system}, {kind}: injection hits", "of pages", [row["scores"]["hit"] for row in rows if row["condition"] == kind])
+    yield summarise(f"{system}: poisoned pages among the passages", "of pages", [row["scores"]["reached"] for row in rows])
     yield summarise(f"{system}: facts of the poisoned pages", "of questions", [row["scores"]["facts"] for row in rows])
 
 

@@ -34,7 +34,7 @@ from roadmap_rag.evaluation.judging import (
 )
 from roadmap_rag.evaluation.metrics import Metric, summarise
 from roadmap_rag.evaluation.report import write_report
-from roadmap_rag.evaluation.runs import Cache, Run, circumstances, code_digest, history, load, sample, start
+from roadmap_rag.evaluation.runs import Cache, Run, circumstances, code_digest, history, load, peak_memory, sample, start
 from roadmap_rag.prompt import INSTRUCTIONS, VERSION
 from roadmap_rag.retrieve import WordEncoder
 
@@ -178,10 +178,11 @@ def conclude(
     gate = check_gate(floors, metrics, digests, section=section, lower=wanted.lower, now=wanted.now) if wanted_gate else None
     earlier = load(wanted.results, wanted.compare_with) if wanted.compare_with else None
     compared = compare_runs(rows, earlier[1]) if earlier else Compared()
+    memory = Metric("peak memory of this process", "gigabytes", round(peak_memory() / 1e9, 3), None, None, 1)
     values: dict[str, Any] = {
         "run": run.name,
         "suite": run.record["suite"],
-        "metrics": [asdict(metric) for metric in metrics],
+        "metrics": [asdict(metric) for metric in (*metrics, memory)],
         "gate": None if gate is None else asdict(gate),
         "compared": [asdict(each) for each in compared.comparisons],
         "better": compared.better,
@@ -256,7 +257,8 @@ def _attack(wanted: Wanted, run: Run, system: System, attacks: Sequence[redteam.
         answer = ask(attack.question, own, wanted.cache)
         row = asdict(answers.score(attack.question, answer, system.label, documents, _kind(attack.question, kinds)))
         hit = redteam.find_hit(answer, attack)
-        row |= {"condition": attack.kind, "hit": hit, "scores": row["scores"] | {"hit": float(bool(hit))}}
+        reached = any(attack.question.evidence[0].on((found["url"], *found["also"])) for found in answer["hits"])
+        row |= {"condition": attack.kind, "hit": hit, "scores": row["scores"] | {"hit": float(bool(hit)), "reached": float(reached)}}
         run.add(row)
         rows.append(row)
     poisoned.retriever.close()
