@@ -14,7 +14,7 @@ from fakes import FakeGenerator
 from roadmap_rag.citations import UNSUPPORTED_MARK
 from roadmap_rag.domain import Answer
 from roadmap_rag.errors import GeneratorError
-from roadmap_rag.prompt import DECLINED
+from roadmap_rag.prompt import DECLINED, REMINDER
 from roadmap_rag.query_engine import Done, Draft, RoadmapQueryEngine, Stage, Stop, Writer
 from roadmap_rag.wiring import App, Config
 
@@ -87,7 +87,7 @@ def test_a_supported_draft_streams_and_is_cited(app: App) -> None:
     assert answer.model == "fake"
     assert answer.tokens.prompt is not None
     check_citations(app, answer)
-    assert generator.history[0][-1].content.rstrip().endswith(QUESTION)
+    assert generator.history[0][-1].content.endswith(f"Question: {QUESTION}\n\n{REMINDER}")
 
 
 def test_an_invented_sentence_is_marked_or_dropped(app: App) -> None:
