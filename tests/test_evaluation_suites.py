@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from roadmap_rag.cli import _each_suite, _together
 from roadmap_rag.domain import Hit
 from roadmap_rag.errors import SettingsError
 from roadmap_rag.evaluation import redteam, robustness, suites
@@ -482,3 +484,24 @@ def test_ragas_scores_through_any_compatible_server() -> None:
     assert all(score.value is not None and 0 <= score.value <= 1 for score in first.values()), first
     assert {name: score.value for name, score in first.items()} == {name: score.value for name, score in second.items()}
     assert len(set(server.schemas)) >= 4
+
+
+def part(suite: str, *, passed: bool | None) -> dict[str, Any]:
+    gate = None if passed is None else {"passed": passed, "shortfalls": [] if passed else [{"name": suite}], "notes": []}
+    return {"run": f"{suite}-1", "suite": suite, "metrics": [{"name": "m", "value": 1.0}], "gate": gate, "stored": suite}
+
+
+def test_all_suites_are_one_object() -> None:
+    both = _together([part("retrieval", passed=True), part("answers", passed=False), part("ragas", passed=None)])
+    assert both["run"] == "retrieval-1 answers-1 ragas-1"
+    assert [metric["name"] for metric in both["metrics"]] == ["retrieval, m", "answers, m", "ragas, m"]
+    assert both["gate"] == {"passed": False, "shortfalls": [{"name": "answers"}], "notes": []}
+    assert _together([part("answers", passed=None)])["gate"] is None
+
+
+def test_all_suites_compare_each_with_its_own_run_and_gate_no_judge() -> None:
+    options = argparse.Namespace(judge="checks", compare="retrieval-1 answers-2", gate=True, limit=3)
+    found = [(each.suite, each.compare, each.gate) for each in _each_suite(options)]
+    assert found == [("retrieval", "retrieval-1", True), ("answers", "answers-2", True), ("robustness", None, True), ("ragas", None, False)]
+    options.judge = None
+    assert [each.suite for each in _each_suite(options)] == ["retrieval", "answers", "robustness"]

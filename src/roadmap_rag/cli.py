@@ -570,8 +570,9 @@ def _run_suite(options: argparse.Namespace, data: Path, now: str, progress: Call
         progress(Progress("ask", done, of, what))
 
     if options.suite == "all":
-        suites = [name for name in SUITES if name != "all" and (name != "ragas" or options.judge)]
-        return _together([_run_suite(argparse.Namespace(**(vars(options) | {"suite": name})), data, now, progress) for name in suites])
+        return _together([_run_suite(each, data, now, progress) for each in _each_suite(options)])
+    if options.suite == "ragas" and options.gate:
+        raise UsageError("no gate uses a judge: --gate is for the suites retrieval, answers and robustness")
     if options.suite in RUNNERS:
         wanted = Wanted(
             app,
@@ -596,9 +597,21 @@ def _run_suite(options: argparse.Namespace, data: Path, now: str, progress: Call
         gate=options.gate,
         compare_with=options.compare,
         lower=options.lower_floors,
+        limit=None if options.gate else options.limit,
         progress=lambda done, of: told("", done, of),
     )
     return retrieval.as_dict(result)
+
+
+def _each_suite(options: argparse.Namespace) -> Iterator[argparse.Namespace]:
+    """The options of every suite; --compare then names a run of each, as a run of all of them prints."""
+    earlier = (options.compare or "").split()
+    for name in SUITES[:-1]:
+        if name == "ragas" and not options.judge:
+            continue
+        compare = next((run for run in earlier if run.startswith(f"{name}-")), None)
+        changed = {"suite": name, "compare": compare, "gate": options.gate and name != "ragas"}
+        yield argparse.Namespace(**(vars(options) | changed))
 
 
 def _together(parts: list[dict[str, Any]]) -> dict[str, Any]:

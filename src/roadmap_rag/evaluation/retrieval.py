@@ -20,6 +20,7 @@ from roadmap_rag.evaluation.gate import Gate, check_gate
 from roadmap_rag.evaluation.golden import Evidence, Question, corpus_digest, load_questions, missing_sources, questions_digest
 from roadmap_rag.evaluation.metrics import Comparison, Metric, area_under_curve, compare, discounted_gain, summarise, summarise_median
 from roadmap_rag.evaluation.plots import bar_plot, curve_plot
+from roadmap_rag.evaluation.runs import sample
 from roadmap_rag.index import StoredDocument
 from roadmap_rag.retrieve import Retrieval, Retriever
 
@@ -76,12 +77,14 @@ def run(
     gate: bool = False,
     compare_with: str | None = None,
     lower: str = "",
+    limit: int | None = None,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Result:
     """Ask every golden question of ``data/golden`` and store the run under ``results``.
 
     ``now`` is an ISO time and becomes the name of the run. ``compare_with`` is the name of an earlier run. ``lower`` is the reason for
     lowering the floors of ``data/floors.toml`` to what this run reached; without it floors only rise, and only by hand.
+    ``limit`` asks a stratified sample.
     """
     questions = load_questions(data / "golden")
     generation = retriever.generation()
@@ -92,7 +95,7 @@ def run(
         raise IndexMissingError(
             f"the sources of {len(left_out)} of {len(questions)} golden questions are not in the index; run: roadmap-rag ingest"
         )
-    asked = [question for question in questions if question.id not in left_out]
+    asked = sample([question for question in questions if question.id not in left_out], limit)
     rows: list[Row] = []
     for number, question in enumerate(asked):
         progress(number, len(asked))
