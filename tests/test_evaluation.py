@@ -215,6 +215,8 @@ def test_floors_rise_freely_and_fall_only_for_a_reason(tmp_path: Path) -> None:
 def test_the_floors_of_the_project_can_be_read() -> None:
     floors = read_floors(EVAL / "floors.toml")
     assert all(0 < floor < 1 for floor in floors["floors"].values())
+    assert {"answers", "answers-120", "robustness-24"} <= set(floors)
+    assert all(floors[name]["floors"] and floors[name]["ceilings"] for name in ("answers", "answers-120", "robustness-24"))
     with pytest.raises(SettingsError, match="the gate runs in a checkout of the project"):
         read_floors(EVAL / "absent.toml")
 
