@@ -16,13 +16,14 @@ from typing import Any
 from roadmap_rag.evaluation.facts import states
 from roadmap_rag.evaluation.golden import Question
 from roadmap_rag.evaluation.metrics import Metric, summarise, summarise_median, summarise_ratio
-from roadmap_rag.text import numbers, stem, terms
+from roadmap_rag.text import numbers, terms
 
 SUITE = "answers"
 SHARE = "of questions"
 SHARED_WORDS = 0.5
 _LABEL = re.compile(r"\s*\[\d+\]")
 _NAME = re.compile(r"(?<![.!?:]\s)(?<!^)\b[A-Z][\w-]*[A-Za-z\d]")
+_PART = re.compile(r"[^\W_]+")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _GERMAN = re.compile(r"\b(?:der|die|das|und|ist|nicht|ein|eine|mit|für|von|auf|werden|wird|den|dem|sich|man)\b", re.IGNORECASE)
 _ENGLISH = re.compile(r"\b(?:the|and|is|not|an?|with|for|of|on|are|to|in|that|this|it)\b", re.IGNORECASE)
@@ -141,8 +142,8 @@ def evident(sentence: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
         return False
     if {language(text), language(passage)} >= {"zh"} or {language(text), language(passage)} == {"de", "en"}:
         return True
-    known = {stem(word) for word in terms(passage)} | set(terms(answer["standalone"]))
-    names = {term for name in _NAME.findall(text) for term in terms(name)}
+    known = set(terms(passage)) | set(terms(answer["standalone"]))
+    names = {term for name in _NAME.findall(text) for part in _PART.findall(name) for term in terms(part)}
     own = set(terms(text))
     return names <= known and len(own & known) >= SHARED_WORDS * len(own)
 
