@@ -385,7 +385,7 @@ def test_the_report_is_one_file_that_loads_nothing_and_escapes_everything(tmp_pa
         "hits": [{"rank": 1, "score": 0.5, "below_floor": False, "url": "u", "section": evil, "text": evil}],
         "trace": {"prompt": {"version": "1", "messages": [{"role": "user", "content": "the whole prompt"}]}, "draft": evil},
     }
-    record = {"run": "answers-1", "suite": "answers", "rows": 2, "systems": {"quotes": {}}, "compared_with": "answers-0"}
+    record = {"run": "answers-1", "suite": "answers", "rows": 2, "seconds": 61.0, "systems": {"quotes": {}}, "compared_with": "answers-0"}
     bounds = {"low": 0.5, "high": 1.0}
     facts = [{"name": "quotes, test: facts", "unit": "of questions", "value": 0.75, "n": 20, **bounds}]
     record |= {
@@ -410,7 +410,7 @@ def test_the_report_is_one_file_that_loads_nothing_and_escapes_everything(tmp_pa
 
 
 def test_a_report_without_comparison_and_gate_is_shorter(tmp_path: Path) -> None:
-    record = {"run": "r", "suite": "answers", "rows": 0, "systems": {}, "metrics": [], "gate": None, "notes": []}
+    record = {"run": "r", "suite": "answers", "rows": 0, "seconds": 1.0, "systems": {}, "metrics": [], "gate": None, "notes": []}
     text = write_report(tmp_path, record, [], Compared(), [], lambda _: None).read_text("utf-8")
     assert "gate" not in text.partition("To repeat it")[0]
 

@@ -96,7 +96,7 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 
 def _head(record: Mapping[str, Any]) -> str:
-    said = f"{record['run']}, {record['rows']} rows, systems: {', '.join(record['systems'])}"
+    said = f"{record['run']}, {record['rows']} rows, systems: {', '.join(record['systems'])}; {record['seconds']:.0f} seconds"
     return f"<h1>{html.escape(record['suite'])}</h1><p>{html.escape(said)}</p>"
 
 

@@ -15,8 +15,9 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class Run:
     path: Path
     record: dict[str, Any]
     resumed: bool
+    _begun: float = field(default_factory=time.perf_counter)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Store a finished question; it is on disk when this returns."""
@@ -71,9 +73,14 @@ class Run:
             file.flush()
             os.fsync(file.fileno())
 
+    @property
+    def seconds(self) -> float:
+        """Since this run, or its continuation, was begun."""
+        return round(time.perf_counter() - self._begun, 1)
+
     def finish(self, values: Mapping[str, Any]) -> None:
         """Store what came of the run."""
-        self.record |= {"finished": True, "peak_memory": peak_memory(), **values}
+        self.record |= {"finished": True, "peak_memory": peak_memory(), "seconds": self.seconds, **values}
         _write(self.path / "run.json", self.record)
 
 

@@ -191,6 +191,7 @@ def conclude(
         "left_out": list(left_out),
         "resumed": run.resumed,
         "stored": str(run.path),
+        "seconds": run.seconds,
     }
     shown = ("metrics", "gate", "compared", "notes", "left_out")
     run.finish({name: values[name] for name in shown} | {"rows": len(rows), "compared_with": wanted.compare_with})
