@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -513,7 +511,7 @@ LONG = f"On topics {'with very long titles ' * 6}such as {'Donaudampfschifffahrt
 
 @pytest.fixture(scope="module")
 def large(environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A chat over a roadmap of 200 topics with titles that are too long."""
+    """A chat over a roadmap of 200 topics with titles that are too long. Nothing is indexed: that takes a minute and shows no more."""
     folder = tmp_path_factory.mktemp("large")
     (folder / "corpus").mkdir()
     topics = [
@@ -521,14 +519,6 @@ def large(environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         for number in range(200)
     ]
     (folder / "corpus" / "roadmap.yaml").write_text(json.dumps({"topics": topics}), "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "roadmap_rag", "ingest", "--limit", "0"],
-        env={**environment, "ROADMAP_RAG_HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
     with run_chat(folder, environment) as address:
         yield address
 
