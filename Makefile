@@ -37,6 +37,7 @@ gate: $(VENV)/.test
 	$(RUN)/roadmap-rag eval --suite robustness --gate --limit 24
 
 screenshots: $(VENV)/.test
+	@$(RUN)/roadmap-rag ingest --limit 0 >/dev/null || [ $$? -eq 3 ]
 	$(RUN)/python tests/screenshots.py
 
 $(VENV)/bin/python:

@@ -106,6 +106,12 @@ def test_doubtful_sentences_are_marked_with_the_reason() -> None:
     assert "2 of 3 sentences not held up by the sources: marked above" in shown
 
 
+def test_the_remark_on_a_doubtful_sentence_is_short() -> None:
+    said = "It is from 1850. (⚠ not in the sources)"
+    shown = answer_markdown(record(f"{said} It is large. (⚠ the sources say otherwise)", sentences=(Sentence(said, "unsupported"),)), "a.1")
+    assert '">It is from 1850. ⚠</mark> It is large. (⚠ the sources say otherwise)' in shown
+
+
 @pytest.mark.parametrize(
     "block",
     [

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from roadmap_rag.citations import UNSUPPORTED_MARK
+
 REASONS = {
     "unsupported": "No passage that was read says this. Check it before you rely on it.",
     "contradicted": "A passage that was read says otherwise. Do not rely on this.",
@@ -93,8 +95,10 @@ def _mark_sentences(answer: str, sentences: Sequence[Mapping[str, Any]]) -> str:
         end = start + len(text)
         if sentence["verdict"] in _OPEN:
             begin, stop = _doubtful_part(text)
-            opened = _OPEN[sentence["verdict"]]
-            pieces += [answer[place : start + begin], opened, answer[start + begin : start + stop], _CLOSE, answer[start + stop : end]]
+            doubtful = answer[start + begin : start + stop]
+            if stop == len(text):  # the underline says it already, and the reason comes with the pointer or the focus
+                doubtful = doubtful.replace(UNSUPPORTED_MARK, " ⚠")
+            pieces += [answer[place : start + begin], _OPEN[sentence["verdict"]], doubtful, _CLOSE, answer[start + stop : end]]
         else:
             pieces.append(answer[place:end])
         place = end

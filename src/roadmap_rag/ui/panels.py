@@ -134,7 +134,7 @@ def welcome(questions: Sequence[str]) -> str:
 
 def status_line(detail: str, *, busy: bool = True) -> str:
     """What happens now, in one line; the region is live, so that screen readers say it."""
-    return f'<div class="status {"busy" if busy else ""}">{escape(detail)}</div>'
+    return f'<div class="status {"busy" if busy else ""}" role="status">{escape(detail)}</div>'
 
 
 def state_strip(model: str, remedy: str, index: str, *, ready: bool, writes: bool) -> str:
