@@ -246,6 +246,18 @@ def test_a_topic_limits_questions_and_offers_some(open_tab, quoting: str) -> Non
     expect(page.locator("#filter p")).to_have_count(0)
 
 
+def test_parts_of_the_roadmap_stay_open(open_tab, quoting: str) -> None:
+    page = open_tab(quoting).page
+    part = page.locator("#roadmap details", has_text="Foundations of language models")
+    part.locator("summary").click()
+    page.wait_for_timeout(5_000)
+    expect(part).to_have_attribute("open", "")
+    part.get_by_role("button", name="Traditional language models").click()
+    page.get_by_role("button", name="‹ All topics").click()
+    expect(part).to_have_attribute("open", "")
+    expect(page.locator("#roadmap details[open]")).to_have_count(1)
+
+
 def test_an_example_question_is_asked_with_one_click(open_tab, quoting: str) -> None:
     tab = open_tab(quoting)
     example = tab.page.locator("#chat .welcome a").last

@@ -17,7 +17,7 @@ from roadmap_rag.ui.errors import told
 from roadmap_rag.ui.panels import NOTHING_ASKED, NOTHING_OPEN, TITLE, editing_line, status_line, topic_filter, welcome
 from roadmap_rag.ui.roadmap_panel import first_questions, roadmap_map, topic_page
 from roadmap_rag.ui.settings import Settings
-from roadmap_rag.ui.sources import Sources
+from roadmap_rag.ui.sources import KEEP_OPEN, Sources
 from roadmap_rag.ui.state import HomeState, user
 from roadmap_rag.wiring import App
 
@@ -97,7 +97,7 @@ class Page:
 
     def _lay_out_side(self) -> None:
         with gr.Tab("Roadmap", id="roadmap"):
-            self.roadmap = gr.HTML("", elem_id="roadmap")
+            self.roadmap = gr.HTML("", js_on_load=KEEP_OPEN, elem_id="roadmap")
         with gr.Tab("Passage", id="passage"):
             self.passage = gr.HTML(NOTHING_OPEN, elem_id="passage")
         with gr.Tab("Why", id="why"):
@@ -130,7 +130,10 @@ class Page:
         self.blocks.load(
             self._load,
             None,
-            [self.chatbot, self.conversation, self.roadmap, self.strip, self.events, *self.conversations.parts, *self.sources.parts],
+            [
+                *(self.chatbot, self.conversation, self.roadmap, self.strip, self.events, self.seen),
+                *(*self.conversations.parts, *self.sources.parts),
+            ],
             **QUIET,
         )
 
@@ -295,8 +298,8 @@ class Page:
         name = name if messages else ""
         counts = {row["id"]: row for row in self.state.coverage()["topics"]}
         chatbot = gr.Chatbot(value=messages, placeholder=welcome(first_questions(self.app.roadmap, counts)))
-        about = self.conversations.about(name, request)
-        return chatbot, name, self._roadmap(""), self._strip(self.app.config.model), _mark(name), *about, *self.sources.show()
+        about, run = self.conversations.about(name, request), self.background.run.version
+        return chatbot, name, self._roadmap(""), self._strip(self.app.config.model), _mark(name), run, *about, *self.sources.show()
 
     def _strip(self, model: str) -> str:
         return self.state.strip(model, self.background.run.line())

@@ -21,6 +21,8 @@ from roadmap_rag.wiring import App
 
 NOTES = [".md", ".markdown", ".pdf", ".html", ".htm", ".ipynb", ".txt", ".rst", ".vtt", ".srt"]
 
+KEEP_OPEN = Path(__file__).with_name("assets").joinpath("keep_open.js").read_text("utf-8")
+
 
 class Sources:
     """The components, and what they start in the background."""
@@ -33,8 +35,8 @@ class Sources:
             self.all = gr.Button("Fetch or refresh all", size="sm")
             self.missing = gr.Button("Try failed ones again", size="sm")
             self.stop = gr.Button("Stop", size="sm", variant="stop", visible=False)
-        self.progress = gr.HTML(progress(self._background.run), elem_id="progress")
-        self.lost = gr.HTML("", elem_id="lost")
+        self.progress = gr.HTML(progress(self._background.run), js_on_load=KEEP_OPEN, elem_id="progress")
+        self.lost = gr.HTML("", js_on_load=KEEP_OPEN, elem_id="lost")
         gr.HTML("<h2>Your own</h2>")
         self.own = gr.HTML("", elem_id="own")
         self.url = gr.Textbox(label="A link to add", placeholder="https://…", elem_id="own-link")
