@@ -225,8 +225,11 @@ class TestAnswerability:
         passage = hit(f"A zephyr cell keeps exactly {number} memory slots and forgets the oldest one first.")
         assert answerability("How many memory slots does a zephyr cell keep?", [passage]).answerable
 
-    def test_other_questions_are_left_to_the_retriever(self) -> None:
-        assert answerability("Why are the adapters merged?", [hit(self.PASSAGE)]).chance == 1.0
+    def test_other_questions_are_answered_unless_what_they_name_is_missing(self) -> None:
+        asked = answerability("Why are the adapters merged?", [hit(self.PASSAGE)])
+        elsewhere = answerability("Why are the adapters of Falcon-180B merged after 37 epochs?", [hit(self.PASSAGE)])
+        assert asked.answerable
+        assert elsewhere.chance < asked.chance
 
     def test_names_that_no_passage_has_are_told(self) -> None:
         assert answerability("Does LoRA beat QLoRA on HotpotQA?", [hit(self.PASSAGE)]).missing == ("hotpotqa", "qlora")

@@ -1,10 +1,9 @@
 """Whether the passages say what is asked for, as far as words can tell.
 
 A near miss (the right subject, but the fact that is asked for stands nowhere) retrieves passages that look as good as those of a question
-that is answered: closeness, rare words and relevance do not tell them apart. What does, for the questions that ask for a number, is where
-the numbers stand: an answer is a sentence that shares the question's words and states a number. So these questions are refused when the
-sentences that share its words state none, and when names of the question are missing. Other questions are left to the retriever's floor.
-The weights are fitted to the golden questions (``constants.json``, by ``roadmap_rag.evaluation.refusals``).
+that is answered: closeness, rare words and relevance do not tell them apart. What does a little: numbers and names of the question that
+stand in no passage, and, where a number is asked for, whether a sentence that shares the question's words states one. The weights are
+fitted to the golden questions (``constants.json``, by ``roadmap_rag.evaluation.refusals``).
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from typing import Any
 
 from roadmap_rag.citations.compare import Vocabulary, context_words, names_missing, read, vocabulary
 from roadmap_rag.domain import Hit
-from roadmap_rag.text import sentence_spans, terms
+from roadmap_rag.text import numbers, sentence_spans, terms
 
 CONSTANTS = Path(__file__).with_name("constants.json")
-FEATURES = ("number further off", "names missing", "names together")
+FEATURES = ("numbers held", "names missing", "asks number", "number further off")
 
 _ASKS_NUMBER = re.compile(
     r"\bhow (?:many|much|large|long|big|fast|old|often|high|far|few)\b|\bwhen (?:was|were|did)\b|\bcosts?\b|\bwie (?:viele?|lange|groß|hoch|schnell|oft|alt)\b|多少|几个|"
@@ -56,8 +55,6 @@ def answerability(question: str, hits: Sequence[Hit]) -> Answerability:
     if not hits:
         return Answerability(False, 0.0)
     missing = names_missing(read(question).names, context_words("\n".join(_context(hit) for hit in hits)))
-    if not asks_number(question):
-        return Answerability(True, 1.0, missing)
     known, features = constants(), measure(question, hits)
     probability = chance(features, known["weight"], known["bias"])
     return Answerability(probability >= known["threshold"], probability, missing, features)
@@ -73,14 +70,25 @@ def asks_number(question: str) -> bool:
 
 
 def measure(question: str, hits: Sequence[Hit]) -> dict[str, float]:
-    """``FEATURES``: by how much the best sentence of all beats the best with a number in the share of the question's words (rare ones count
-    more), names that no passage has (0 to 2), and the share of the names that one passage has."""
-    wanted = tuple(dict.fromkeys(terms(question)))
-    contexts = [_context(hit) for hit in hits]
-    seen = [vocabulary(context) for context in contexts]
-    counts = {word: sum(each.covers(word) for each in seen) for word in wanted}
-    weights = {word: math.log(1 + len(hits) / (count + 0.5)) for word, count in counts.items()}
+    """``FEATURES``: the largest share of the question's numbers that a passage holds, names that no passage has (0 to 2), and for a
+    question that asks for a number 1 and by how much the best sentence of all beats the best with a number in the share of the question's
+    words (rare ones count more)."""
     asked = read(question)
+    contexts = [_context(hit) for hit in hits]
+    missing = names_missing(asked.names, context_words("\n".join(contexts)))
+    given = numbers(question)
+    number = asks_number(question)
+    return {
+        "numbers held": max(sum(each in context for each in given) / len(given) for context in contexts) if given else 1.0,
+        "names missing": float(min(len(missing), 2)),
+        "asks number": float(number),
+        "number further off": _further_off(question, hits, asked.numbers) if number else 0.0,
+    }
+
+
+def _further_off(question: str, hits: Sequence[Hit], asked: frozenset[float]) -> float:
+    seen = [vocabulary(_context(hit)) for hit in hits]
+    weights = {word: math.log(1 + len(hits) / (sum(each.covers(word) for each in seen) + 0.5)) for word in dict.fromkeys(terms(question))}
     best = best_number = 0.0
     for hit in hits:
         above = vocabulary(f"{hit.title} {hit.section}")
@@ -90,16 +98,10 @@ def measure(question: str, hits: Sequence[Hit]) -> dict[str, float]:
             own = vocabulary(sentence)
             share = _share(weights, own, before, above)
             best = max(best, share)
-            if _states_number(sentence, asked.numbers):
+            if _states_number(sentence, asked):
                 best_number = max(best_number, share)
             before = own
-    found = [context_words(context) for context in contexts]
-    count = len(asked.names)
-    return {
-        "number further off": best - best_number,
-        "names missing": float(min(len(names_missing(asked.names, context_words("\n".join(contexts)))), 2)),
-        "names together": max(1 - len(names_missing(asked.names, each)) / count for each in found) if count else 1.0,
-    }
+    return best - best_number
 
 
 def _states_number(sentence: str, asked: frozenset[float]) -> bool:

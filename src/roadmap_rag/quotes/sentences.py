@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from roadmap_rag.domain import Hit
 from roadmap_rag.quotes.steering import instruction_like
-from roadmap_rag.text import sentence_spans, words
+from roadmap_rag.text import STOP_WORDS, sentence_spans, words
 
 MIN_CHARACTERS, MAX_CHARACTERS = 30, 400
 _MIN_WORDS = 5
@@ -36,10 +36,11 @@ _HOW_TO = re.compile(
     r"\bhow (?:do|can|could|would|should|to|must|might)\b|\b(?:command|install|code|snippet|syntax|flag|option|configure|set up|launch|write)\b|\bwie (?:kann|mache|installiere|starte|baue)|如何|怎么",
     re.IGNORECASE,
 )
-_PLAIN = frozenset(
-    "the a an is are was were be of to in and or for with on by as that this it its from at can we you they not if when which has have will our your their has der die das ist und für "
-    "mit von zu im den ein eine nicht sind wird le la les de et est un une des pour el los en que y es para una".split()
+_FUNCTION_WORDS = STOP_WORDS | frozenset(
+    "der die das ist und für mit von zu im den ein eine nicht sind wird le la les de et est un une des pour el los en que y es para una".split()
 )
+_SHORT = 12
+"""Words up to which one function word makes a sentence; a longer one has two."""
 _CODE = re.compile(r'"""|\bself\.|\):|\w\(\w*=|^\W*(?:import|from|def|class|return|print)\s+\w+[\s(.]|[{};]\s*$|\$ \w|&&|=>|->\s*\w+:')
 _ITEM = re.compile(r"(?:[-*+•]|\d{1,3}[.)])[ \t]+")
 
@@ -117,7 +118,7 @@ def _is_prose(text: str) -> bool:
     bare = re.sub(r"`[^`]*`", "code", text)
     letters = sum(char.isalpha() or char.isspace() for char in bare)
     cjk = sum("\u3400" <= char <= "\u9fff" for char in text)
-    if cjk < 8 and len(_PLAIN.intersection(found)) < 2 - ("`" in text):
+    if cjk < 8 and len(_FUNCTION_WORDS.intersection(found)) < (1 if len(found) <= _SHORT else 2) - ("`" in text):
         return False
     if _CODE.search(re.sub(r"`[^`]*`", "code", text)):
         return False
