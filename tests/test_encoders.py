@@ -89,7 +89,13 @@ def test_other_weights_are_another_identity() -> None:
 
 @pytest.mark.parametrize(
     ("name", "context", "limit"),
-    [("ollama:m", None, 512), ("ollama:m", 8192, 512), ("ollama:m", 256, 256), ("ollama:all-minilm", 512, 256)],
+    [
+        ("ollama:m", None, 512),
+        ("ollama:m", 8192, 512),
+        ("ollama:m", 256, 256),
+        ("ollama:all-minilm", 512, 256),
+        ("ollama:minilm", None, 256),
+    ],
 )
 def test_a_passage_is_as_long_as_the_model_reads_and_no_chapter(name: str, context: int | None, limit: int) -> None:
     assert served(name, context=context).limit == limit

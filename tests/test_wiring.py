@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from model_server import ModelServer
+from roadmap_rag.cli import main
 from roadmap_rag.doctor import Check, _embedder, _model
 from roadmap_rag.domain import Turn
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import OllamaGenerator, OllamaServer, OpenAIGenerator, served_models
 from roadmap_rag.prompt import INSTRUCTIONS, STOP
-from roadmap_rag.wiring import App, Config
+from roadmap_rag.wiring import App, Config, recommended_models
 
 DONE = {"message": {"role": "assistant", "content": "Yes."}, "done": True, "prompt_eval_count": 9, "eval_count": 2}
 LOADED = "m:latest is loaded with a window of"
@@ -53,13 +54,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.chats.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.server.asked.set()
         asked = self.server.chats[-1]
+        if self.path == "/api/pull":
+            steps = [{"status": "pulling", "completed": 5, "total": 10}, {"status": "success"}]
+            self._send("".join(f"{json.dumps(step)}\n" for step in steps).encode())
+            return
         if self.path == "/api/embed" and asked["model"] != "m:latest":
             self._say({"error": "This server does not support embeddings. Start it with `--embeddings`"}, b"500 X")
         else:
             self._say({"embeddings": [[3.0, 4.0]] * len(asked["input"])} if self.path == "/api/embed" else DONE)
 
     def _say(self, body: object, status: bytes = b"200 OK") -> None:
-        data = json.dumps(body).encode()
+        self._send(json.dumps(body).encode(), status)
+
+    def _send(self, data: bytes, status: bytes = b"200 OK") -> None:
         self.wfile.write(b"HTTP/1.1 %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(data)) + data)
 
     def log_message(self, *_: object) -> None:
@@ -187,3 +194,21 @@ def test_a_chat_model_makes_no_embeddings(ollama: FakeOllama) -> None:
     server = OllamaServer(f"127.0.0.1:{ollama.server_port}")
     with pytest.raises(GeneratorError, match="chat makes no embeddings"):
         server.embed("chat", ["text"], 60)
+
+
+# ---------------------------------------------------------------------------------------------------------- downloading a model
+
+
+def test_a_download_tells_how_far_it_is(ollama: FakeOllama) -> None:
+    steps = list(OllamaServer(f"127.0.0.1:{ollama.server_port}").pull("m"))
+    assert [(step.status, step.completed, step.total) for step in steps] == [("pulling", 5, 10), ("success", None, None)]
+
+
+def test_without_a_name_the_recommended_model_is_downloaded(
+    ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ROADMAP_RAG_OLLAMA_HOST", f"127.0.0.1:{ollama.server_port}")
+    picked = next(row.name for row in recommended_models() if row.picked)
+    assert main(["models", "pull"]) == 0
+    assert ollama.chats == [{"model": picked}]
+    assert "* m:latest  1.0 GB" in capsys.readouterr().out

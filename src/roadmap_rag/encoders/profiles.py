@@ -23,7 +23,7 @@ class Profile:
 
 
 PROFILES: dict[str, Profile] = {
-    "all-minilm": Profile(limit=256, english_only=True),
+    "minilm": Profile(limit=256, english_only=True),
     "all-mpnet": Profile(limit=384, english_only=True),
     "multi-qa": Profile(english_only=True),
     "paraphrase-multilingual": Profile(limit=128),
