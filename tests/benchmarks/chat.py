@@ -12,12 +12,11 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from chat_process import run_chat
 from roadmap_rag.wiring import find_home
@@ -34,19 +33,18 @@ WATCH = """() => { window.asked = new Promise((done) => {
 }); }"""
 
 
-def timed(work: Callable[[], object]) -> float:
+def open_page(context: BrowserContext, address: str) -> tuple[Page, list[float]]:
+    """A new tab, and the seconds until something was painted, the box for questions stood there, and the map and the state of things."""
     started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def open_page(browser: Browser, address: str) -> Page:
-    """A tab of a new profile, as far as its first content: the state of things and the map."""
-    page = browser.new_context(viewport={"width": 1360, "height": 860}).new_page()
+    page = context.new_page()
     page.goto(address, wait_until="commit")
+    page.locator("#question textarea").wait_for()
+    usable = time.perf_counter() - started
     page.locator("#roadmap details").first.wait_for()
     page.locator("#state .fact").first.wait_for()
-    return page
+    complete = time.perf_counter() - started
+    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000")
+    return page, [painted, usable, complete]
 
 
 def ask(page: Page, question: str) -> tuple[float, float]:
@@ -67,9 +65,16 @@ def main() -> None:
     with run_chat(find_home(), dict(os.environ)) as address, sync_playwright() as playwright:
         rows.append(("start of the process to HTTP answers", [time.perf_counter() - started]))
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        rows.append(("opening it for the first time, to the first content", [timed(lambda: open_page(browser, address))]))
-        rows.append(("opening it once warm, to the first content", [timed(lambda: open_page(browser, address)) for _ in range(runs)]))
-        page = open_page(browser, address)
+        context = browser.new_context(viewport={"width": 1360, "height": 860})
+        opened = []
+        for _ in range(runs + 1):
+            page, times = open_page(context, address)
+            opened.append(times)
+            page.close()
+        for number, what in enumerate(("the first content", "the box for questions", "the map and the state")):
+            rows.append((f"opening it for the first time, to {what}", [opened[0][number]]))
+            rows.append((f"opening it once warm, to {what}", [times[number] for times in opened[1:]]))
+        page = open_page(context, address)[0]
         page.evaluate(MOVED)
         first = ask(page, "What is a transformer?")
         later = [ask(page, QUESTIONS[number % len(QUESTIONS)]) for number in range(runs)]
