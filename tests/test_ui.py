@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -358,6 +358,8 @@ def test_a_run_shows_how_far_it_is_and_then_its_report() -> None:
     assert "Fetching 2 of 4 · 1 read, 1 failed" in shown
     assert 'aria-valuenow="2"' in shown
     assert "&lt;One&gt;" in shown
+    assert "Stopping after the source at hand" in progress(replace(running, stopped=True))
+    assert "Stopping, after reading what came" in progress(replace(running, stopped=True, stage="embed"))
     row = {"url": "https://e.example/<a>", "status": "failed", "title": "", "reason": "404 Not Found"}
     summary = dict.fromkeys(("new", "changed", "unchanged", "blocked", "removed"), 0) | {"failed": 1, "embedded": 1200, "seconds": 3.2}
     shown = progress(Run("Fetching", report={"summary": summary, "sources": [row]}))

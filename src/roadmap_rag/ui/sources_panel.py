@@ -31,7 +31,9 @@ def progress(run: Run) -> str:
     share = 100 * run.done / run.of if run.of else 0
     counts = ", ".join(f"{number} {_WORDS[name]}" for name, number in run.counts.items())
     steps = [f'<li><span class="state {step.status}">{_WORDS[step.status]}</span> {escape(step.title)}</li>' for step in run.latest]
-    line = "Stopping after the source at hand" if run.stopped else f"{run.line()[:1].upper()}{run.line()[1:]}"
+    line = f"{run.line()[:1].upper()}{run.line()[1:]}"
+    if run.stopped:
+        line = "Stopping after the source at hand" if run.stage == "fetch" else f"Stopping, after {run.line()}"
     return (
         f"<h2>{escape(run.about)}</h2>{problem}<p>{escape(line)}{' · ' + escape(counts) if counts else ''}</p>"
         f'<div class="progress" role="progressbar" aria-label="Sources done" aria-valuemin="0" aria-valuemax="{run.of}" '
