@@ -233,7 +233,8 @@ def print_evaluation(console: Console, values: dict[str, Any], path: Path) -> No
     for note in values.get("notes", ()):
         console.print(Text(note, style="red" if "DO NOT TRUST" in note else ""))
     for comparison in values["compared"]:
-        console.print(Text(", ".join(f"{name} {value}" for name, value in comparison.items())))
+        change = f"{comparison['difference']:+.3f} [{comparison['low']:+.3f}, {comparison['high']:+.3f}]"
+        console.print(Text(f"{comparison['name']}: {change}, p = {comparison['p']}, n = {comparison['n']}"))
     if (gate := values["gate"]) is not None:
         for note in gate["notes"]:
             console.print(Text(note, style="yellow"))
