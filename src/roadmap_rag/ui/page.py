@@ -180,7 +180,8 @@ class Page:
 
     def _wire_source(self, event: Any, action: Any) -> None:
         def run(data: gr.EventData) -> tuple[Any, ...]:
-            return (*action(_value(data)), gr.Tabs(selected="sources"))
+            shown = gr.Tabs(selected="sources") if action == self.sources.fetch_topic else gr.skip()  # the others stand there
+            return (*action(_value(data)), shown)
 
         event(run, None, [*self.sources.parts, self.side], **QUIET)
 
