@@ -132,6 +132,7 @@ class TestLabels:
             ("Let me know if you have further questions.", "filler"),
             ("Sources: [1], [2]", "filler"),
             ("NOT IN THE SOURCES", "decline"),
+            ("NOT IN THE SOURCES [1]", "decline"),
             ("The passages do not mention the inventor.", "decline"),
             ("The provided sources don't specify a price.", "decline"),
             ("There is no information about the price in the passages.", "decline"),

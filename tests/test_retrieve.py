@@ -74,6 +74,11 @@ def test_a_new_subject_drops_the_old_one(question: str) -> None:
     assert make_standalone(question, HISTORY) == question
 
 
+def test_there_is_and_there_are_point_at_nothing() -> None:
+    assert not points_back("Which hands-on labs are there on quantization?", lambda text: "quantization" in text)
+    assert points_back("What is done there with quantization?", lambda text: "quantization" in text)
+
+
 def test_a_name_of_the_roadmap_is_a_subject() -> None:
     question = "How does speculative decoding gain its speed in practice?"
     assert make_standalone("How is speculative decoding done in practice?", HISTORY, lambda text: "speculative" in text).startswith(

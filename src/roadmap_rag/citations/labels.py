@@ -34,7 +34,7 @@ _BRACKETED = re.compile(
     rf"[(（]\s*(?:see\s+|vgl\.\s+|siehe\s+)?{_WORD}\s*[:#]?\s*({_NUMBERS})\s*[)）]|</?\s*passage\s+({_NUMBERS})\s*>",
     re.IGNORECASE,
 )
-_BARE = re.compile(rf"\b{_WORD}\s*(?:\[({_NUMBERS})\]|({_NUMBERS}))(?![\w.]\d)", re.IGNORECASE)
+_BARE = re.compile(rf"(?<!not in the )\b{_WORD}\s*(?:\[({_NUMBERS})\]|({_NUMBERS}))(?![\w.]\d)", re.IGNORECASE)
 _LABEL = re.compile(r"\[(\d{1,2})\]")
 _LABELS = r"\[\d{1,2}\](?:(?:\s*,?\s*(?:and|und|和)?\s*)\[\d{1,2}\])*"
 _ATTRIBUTION = re.compile(

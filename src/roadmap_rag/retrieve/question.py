@@ -14,7 +14,8 @@ from roadmap_rag.domain import Turn
 from roadmap_rag.text import terms, words
 
 _PRONOUN = re.compile(
-    r"\b(?:it|its|it's|they|them|their|theirs|this|these|those|he|she|his|her|him|(?:the )?(?:former|latter|same|others?)|another one|there"
+    r"\b(?:it|its|it's|they|them|their|theirs|this|these|those|he|she|his|her|him|(?:the )?(?:former|latter|same|others?)|another one"
+    r"|(?<!is )(?<!are )(?<!was )(?<!were )there(?! (?:is|are|was|were)\b)"
     r"|(?:does|do|did|is|was|are|of|for|with|in|on|after|before|about|by|like|than|from|to|and|why|how) that)\b",
     re.IGNORECASE,
 )

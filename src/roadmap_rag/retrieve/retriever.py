@@ -213,8 +213,9 @@ class Retriever:
         return names is not None and any(strength >= _SUBJECT for strength in names.read(text).documents.values())
 
     def _roadmap_names(self) -> RoadmapNames | None:
-        if self._names is None and self._roadmap is not None:
-            self._names = RoadmapNames(self._roadmap())
+        roadmap = self._roadmap() if self._roadmap is not None else None
+        if roadmap is not None and (self._names is None or self._names.roadmap is not roadmap):
+            self._names = RoadmapNames(roadmap)
         return self._names
 
     def _encode(self, question: str) -> EncodedQuestion:

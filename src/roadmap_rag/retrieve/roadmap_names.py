@@ -65,6 +65,7 @@ class RoadmapNames:
     """The names of one roadmap's topics, paths, parts and sections."""
 
     def __init__(self, roadmap: Roadmap) -> None:
+        self.roadmap = roadmap
         self._asked_by: dict[str, set[str]] = {}
         for heading, asking in _ASKED_BY.items():
             for word in asking.split():
