@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from roadmap_rag.citations import CONTRADICTED_MARK, UNSUPPORTED_MARK, Verified, verify
@@ -329,6 +329,7 @@ def test_laws_of_every_draft(draft: str, strict: bool) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(draft=DRAFTS)
+@example(draft=" ```\nprint(1)\n``` ![x](https://evil.example/y)")
 def test_verifying_twice_changes_nothing(draft: str) -> None:
     once = check(draft)
     cited = [next(each for each in PASSAGES if each.url == citation.url) for citation in once.citations]

@@ -147,8 +147,10 @@ def read_draft(draft: str, offered: int, addresses: Collection[str] = (), *, par
 
 
 def _split_at_fence(line: str) -> str:
-    """A fence that opens behind text on its line gets a line of its own."""
-    if line.count("```") % 2 == 0 or _FENCE.match(line):
+    """A fence that opens behind text on its line gets a line of its own; an image behind a fence would hide that it closes."""
+    if _FENCE.match(line):
+        return _IMAGE.sub("", line)
+    if line.count("```") % 2 == 0:
         return line
     before, _, after = line.rpartition("```")
     return f"{before.rstrip()}\n```{after}"
