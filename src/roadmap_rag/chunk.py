@@ -5,7 +5,7 @@ order into passages of at most ``limit`` tokens of the embedder, counting the "t
 passage ends at a heading unless it is still small; sentences are never cut; code and tables stay whole where they fit and are cut between
 lines where they do not. Law: ``chunk.text == document.text[chunk.start:chunk.end]``, and passages stand in order.
 
-The size was chosen by a sweep (``docs/retrieval.md``): larger passages look better at "top 5" and lose at an equal number of characters.
+The limit is what the included embedder reads, 256 pieces; what prefix and overlap are worth stands in ``docs/retrieval.md``.
 """
 
 from __future__ import annotations
