@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from roadmap_rag.corpus import Corpus, SourceState, merge_try
@@ -71,6 +71,7 @@ def test_a_database_of_an_earlier_version_gains_what_it_lacks(tmp_path: Path) ->
 
 @settings(deadline=None, max_examples=40)  # a disk that is busy is no defect
 @given(text=some.text(max_size=300), title=some.text(max_size=40), notes=some.lists(some.text(max_size=20), max_size=2))
+@example(text="", title="\x85", notes=["one\u2028two", "three\u2029\x85"])
 def test_a_document_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, text: str, title: str, notes: list[str]) -> None:
     corpus = Corpus(tmp_path_factory.mktemp("home") / "corpus")
     corpus.prepare()

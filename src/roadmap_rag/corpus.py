@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sqlite3
 from array import array
@@ -41,6 +42,16 @@ CREATE TABLE IF NOT EXISTS sources (
 );
 CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, started TEXT NOT NULL, summary TEXT NOT NULL, sources TEXT NOT NULL);
 """
+
+
+class _FrontMatter(yaml.SafeDumper):
+    """Strings with a line end of Unicode (NEL, LS, PS) are quoted with escapes: in any other style they come back as spaces."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if re.search("[\x85\u2028\u2029]", data) else None)
+
+
+_FrontMatter.add_representer(str, _FrontMatter.represent_str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +197,7 @@ class Corpus:
             "published": document.published,
             "notes": list(document.notes),
         }
-        head = yaml.safe_dump(front, allow_unicode=True, sort_keys=False, width=10_000)
+        head = yaml.dump(front, Dumper=_FrontMatter, allow_unicode=True, sort_keys=False, width=10_000)
         with writing(self.folder):
             write_atomically(self._document_path(document.id), f"---\n{head}---\n{document.text}".encode("utf-8", "surrogatepass"))
 
