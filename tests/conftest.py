@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from roadmap_rag.wiring import App, Config
+
 WEB = Path(__file__).resolve().parents[2] / "shared" / "web"
 """The archived pages: they lie beside the repository, never in it."""
 
@@ -90,6 +92,15 @@ def roadmap_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run_command(home, "ingest", "--limit", "0", "--json")
     assert result.returncode == 0, result.stderr
     return home
+
+
+@pytest.fixture
+def app(roadmap_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    """The objects of the home that holds the indexed roadmap."""
+    monkeypatch.setenv("ROADMAP_RAG_HOME", str(roadmap_home))
+    app = App(Config())
+    yield app
+    app.retriever.close()
 
 
 def run_command(home: Path, *words: str, stdin: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,18 +19,10 @@ from roadmap_rag.evaluation.golden import Evidence, Question, load_questions
 from roadmap_rag.evaluation.metrics import mcnemar, summarise_ratio
 from roadmap_rag.evaluation.runs import Cache, sample
 from roadmap_rag.evaluation.suites import Wanted, run_answers
-from roadmap_rag.wiring import App, Config
+from roadmap_rag.wiring import App
 
 EVAL = Path(__file__).parents[1] / "eval"
 NOW = "2026-01-01T00:00:00Z"
-
-
-@pytest.fixture
-def app(roadmap_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    monkeypatch.setenv("ROADMAP_RAG_HOME", str(roadmap_home))
-    app = App(Config())
-    yield app
-    app.retriever.close()
 
 
 # ------------------------------------------------------------------------------------------------------------------------------ facts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,17 +13,9 @@ from roadmap_rag.domain import Turn
 from roadmap_rag.evaluation import suggest
 from roadmap_rag.evaluation.golden import Evidence, Question, load_questions
 from roadmap_rag.store import Judged
-from roadmap_rag.wiring import App, Config
+from roadmap_rag.wiring import App
 
 PASSAGE = "LoRA is a method that freezes the pretrained weights of a model. Training such an adapter took 24 hours on one card."
-
-
-@pytest.fixture
-def app(roadmap_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    monkeypatch.setenv("ROADMAP_RAG_HOME", str(roadmap_home))
-    app = App(Config())
-    yield app
-    app.retriever.close()
 
 
 def test_a_definition_and_a_number_become_questions() -> None:

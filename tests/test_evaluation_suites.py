@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,18 +43,10 @@ from roadmap_rag.evaluation.report import write_report
 from roadmap_rag.evaluation.runs import Cache
 from roadmap_rag.evaluation.suites import Wanted, run_ragas, run_robustness
 from roadmap_rag.prompt import INSTRUCTIONS
-from roadmap_rag.wiring import App, Config
+from roadmap_rag.wiring import App
 
 EVAL = Path(__file__).parents[1] / "eval"
 NOW = "2026-01-01T00:00:00Z"
-
-
-@pytest.fixture
-def app(roadmap_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    monkeypatch.setenv("ROADMAP_RAG_HOME", str(roadmap_home))
-    app = App(Config())
-    yield app
-    app.retriever.close()
 
 
 # --------------------------------------------------------------------------------------------------------------------- poisoned pages

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import pytest
 from llama_index.core import Settings
@@ -16,18 +15,10 @@ from roadmap_rag.domain import Answer
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.prompt import DECLINED, REMINDER
 from roadmap_rag.query_engine import Done, Draft, RoadmapQueryEngine, Stage, Stop, Writer
-from roadmap_rag.wiring import App, Config
+from roadmap_rag.wiring import App
 
 QUESTION = "When and where does our reading group meet?"
 TRUE = "Your reading group meets on Thursdays in room 4.17 [1]."
-
-
-@pytest.fixture
-def app(roadmap_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    monkeypatch.setenv("ROADMAP_RAG_HOME", str(roadmap_home))
-    app = App(Config())
-    yield app
-    app.retriever.close()
 
 
 def engine(
