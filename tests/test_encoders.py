@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_rag.encoders import DEFAULT_EMBEDDER, CrossEncoderReranker, ServedEncoder, find_model
+from roadmap_rag.encoders import AT_ONCE, DEFAULT_EMBEDDER, CrossEncoderReranker, LocalEncoder, ServedEncoder, find_model
 from roadmap_rag.encoders.profiles import profile
 from roadmap_rag.encoders.served import BATCH
 from roadmap_rag.errors import EncoderError
@@ -72,6 +72,13 @@ def test_vectors_are_units_in_the_order_of_the_texts_whatever_the_batches() -> N
     wanted = np.array([[len(text), 1.0] for text in texts])
     assert np.allclose(vectors, wanted / np.linalg.norm(wanted, axis=1, keepdims=True))
     assert vectors.dtype == np.float32
+
+
+def test_the_included_model_gives_vectors_in_the_order_of_the_texts(tmp_path: Path) -> None:
+    encoder = LocalEncoder(cache=tmp_path)
+    texts = ["word " * (1 + number * 7 % 20) for number in range(AT_ONCE + 3)]
+    some = [0, AT_ONCE - 1, AT_ONCE, AT_ONCE + 2]
+    assert np.allclose(encoder.encode(texts)[some], encoder.encode([texts[number] for number in some]), atol=1e-5)
 
 
 def test_the_prefix_stands_before_each_text() -> None:

@@ -39,8 +39,8 @@ _DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128
 """SHA-256 of the published all-MiniLM-L6-v2 ``model.safetensors``."""
 
 BATCH = 32
-_AT_ONCE = 256
-"""Texts whose token vectors are in memory together: 100 MB."""
+AT_ONCE = 64
+"""Texts whose token vectors are in memory together: 25 MB."""
 _LOOKUP = 500
 """Keys in one SQLite query; the library's own limit is 999 in old versions."""
 
@@ -87,7 +87,10 @@ class LocalEncoder:
         if query:
             vectors = self._load_model().encode(prefixed, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False)
             return np.asarray(vectors, dtype=np.float32)
-        return np.concatenate([self._encode_passages(texts[first : first + _AT_ONCE]) for first in range(0, len(texts), _AT_ONCE)])
+        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))  # a batch costs as much as its longest text
+        parts = [order[first : first + AT_ONCE] for first in range(0, len(order), AT_ONCE)]
+        vectors = np.concatenate([self._encode_passages([texts[number] for number in part]) for part in parts])
+        return np.asarray(vectors[np.argsort(order)], dtype=np.float32)
 
     def encode_question(self, text: str) -> EncodedQuestion:
         """The question's vector and those of its words, from one run of the model."""
