@@ -98,13 +98,13 @@ def _further_off(question: str, hits: Sequence[Hit], asked: frozenset[float]) ->
             own = vocabulary(sentence)
             share = _share(weights, own, before, above)
             best = max(best, share)
-            if _states_number(sentence, asked):
+            if states_number(sentence, asked):
                 best_number = max(best_number, share)
             before = own
     return best - best_number
 
 
-def _states_number(sentence: str, asked: frozenset[float]) -> bool:
+def states_number(sentence: str, asked: frozenset[float]) -> bool:
     """Whether the sentence has a number of its own: in digits that are no part of a name (not GPT-3, not V100), or in words."""
     return bool(_NUMBER_WORD.search(sentence)) or any(float(digits) not in asked for digits in _DIGITS.findall(sentence))
 

@@ -16,7 +16,7 @@ _MIN_WORDS = 5
 _DEBRIS = re.compile(
     r"^\W*(?:diagram|illustration|overview|screenshot|visuali[sz]ation|comparison|architecture|schematic) of\b[^,;]{0,80}$|^\W*(?:figure|fig\.|table|image|photo|source|credit|caption|listing|algorithm|equation|appendix)\s*[\dA-Z]*\s*[:.]|subscribe|cookie|sign (?:in|up)|"
     r"click here|read more|share this|all rights reserved|©|table of contents|last updated|\bnewsletter\b|\bfollow (?:me|us)\b|^\W*(?:next|previous|home|menu|contents?)\W*$|"
-    r"\b(?:arxiv preprint|et al\., \d{4}\.|proceedings of|pp\. \d)|^\W*\[\d+\]\s",
+    r"\b(?:arxiv preprint|et al\., \d{4}\.|proceedings of|pp\. \d)|^\W*\[\d+\]\s|^\W*\((?:19|20)\d\d\)\s|\barxiv:\d{4}|\{\s*[\d.]+\s*,",
     re.IGNORECASE,
 )
 _ABOUT_THE_PAGE = re.compile(
@@ -29,6 +29,16 @@ _ABOUT_THE_PAGE = re.compile(
 _LEANS = re.compile(
     r"^\W*(?:it|its|they|their|them|these|those|this|that|such|he|she|however|therefore|thus|hence|instead|also|moreover|furthermore|additionally|but|and|so|then|otherwise|similarly|likewise|"
     r"consequently|as a result|because of this|in contrast|on the other hand|for example|for instance|in other words|both|neither|the (?:former|latter|second|third|other)|another)\b",
+    re.IGNORECASE,
+)
+_CATALOGUE = re.compile(
+    r"^\W*(?:in the path|readings? for|(?:all )?labs? (?:for|of)|lab [“\"]|topics of|sections? of|focus of|(?:difficulty|prerequisites|concepts) of|everything to study|skills and tools for|(?:part|order): |optional in|"
+    r"(?:article|docs|paper|course|book|video|repository|notebook|site|tool|community|blog) [“\"])|\b(?:is also called|opens up|also assumes, in the words of)\b",
+    re.IGNORECASE,
+)
+_ASKS_CATALOGUE = re.compile(
+    r"\b(?:roadmaps?|learning paths?|tracks?|prerequisites?|labs?|projects?|exercises?|readings|resources?|courses?|books?|tutorials?|difficult\w*|beginners?|levels?|skills?|tools?|librar(?:y|ies)|recommend\w*|"
+    r"also called|known as|another name|synonyms?|part (?:\d|one|two|three|four)|(?:should|can|could|must|do) (?:i|one|you|we) (?:learn|read|study|know)|to (?:learn|read|study)|(?:learn|study|comes?) (?:next|before|after))\b",
     re.IGNORECASE,
 )
 _ENDS = re.compile(r"[.!。！…][\"'”’)\]*_`]*$")
@@ -63,8 +73,10 @@ class Candidate:
 
 
 def candidates(hit: Hit, question: str) -> Iterator[Candidate]:
-    """The sentences of a passage that may be quoted, in order. Cut-off ends, headings, tables, captions, code and orders are left out."""
+    """The sentences of a passage that may be quoted, in order. Cut-off ends, headings, tables, captions, code and orders are left out, and
+    what the roadmap keeps book of (order, labs, readings) unless the question is about such things."""
     fenced = _fenced(hit.text)
+    subject_only = hit.url.startswith("roadmap:") and not _ASKS_CATALOGUE.search(question)
     for place, (start, end) in enumerate(sentence_spans(hit.text)):
         item = _ITEM.match(hit.text, start, end)
         start = item.end() if item else start
@@ -75,7 +87,7 @@ def candidates(hit: Hit, question: str) -> Iterator[Candidate]:
             continue
         if not _ENDS.search(text) or _DEBRIS.search(text) or not _is_prose(text) or instruction_like(text, question):
             continue
-        if place == 0 and not item and _begins_inside(text):
+        if (place == 0 and not item and _begins_inside(text)) or (subject_only and _CATALOGUE.search(text)):
             continue
         yield Candidate(hit, hit.start + start, hit.start + end, text, place, bool(_LEANS.match(text)), bool(_ABOUT_THE_PAGE.match(text)))
     if _HOW_TO.search(question):
