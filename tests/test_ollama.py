@@ -187,6 +187,9 @@ def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with log.open("wb") as file, subprocess.Popen(command, env=environment, stdout=file, stderr=file) as process:
         try:
             wait_until(lambda: b"listening on http" in log.read_bytes() or process.poll() is not None, "llama-server to start")
+            if process.poll() == -signal.SIGILL:
+                pytest.skip("this llama-server was built for another processor")
+            assert process.poll() is None, log.read_text(errors="replace")
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             process.terminate()
