@@ -39,6 +39,9 @@ SHORT_OF_MEMORY = ("insufficient memory", "out of memory", "system memory", "fai
 PROCESS_ENDED = ("eof", "llama-server", "runner", "forcibly closed")
 """What Ollama's errors say when the process that holds the model could not be started, or ended."""
 
+SAID_CHARACTERS = 120
+"""How much of the server's own words goes into our line: those of a process that could not start are its whole log."""
+
 
 class ServerError(Exception):
     """An error that the server put into words; ``status`` is None when it came in the middle of a stream."""
@@ -248,19 +251,23 @@ def explain(
 
 
 def _explain_fault(fault: ServerError, host: str, model: str, num_ctx: int) -> GeneratorError:
-    said = " ".join(str(fault).split())[:200]
-    lower = said.lower()
+    lower = " ".join(str(fault).split()).lower()
+    said = " ".join(str(fault).split())[:SAID_CHARACTERS]
+    if any(word in lower for word in SHORT_OF_MEMORY):
+        return GeneratorError(
+            f"{model} with a window of {num_ctx} tokens does not fit into the memory that is free ({said}): set a smaller `context`, or "
+            "take a smaller model of `roadmap-rag models recommend`"
+        )
     if "context size" in lower or "context length" in lower:
         return PromptTooLongError(
             f"the prompt does not fit the {num_ctx} tokens that {model} was given ({said}): ask a shorter question, or set a larger num_ctx"
         )
     if fault.status == HTTPStatus.NOT_FOUND and "model" in lower:
         return GeneratorError(f"Ollama at {host} has no model {model}: run `ollama pull {model}`, or `roadmap-rag models` for those it has")
-    if any(word in lower for word in SHORT_OF_MEMORY):
-        return GeneratorError(f"{model} does not fit into the memory of this machine ({said}): run `roadmap-rag models recommend`")
     if any(word in lower for word in PROCESS_ENDED):
         return GeneratorError(
-            f"the process in which Ollama ran {model} ended ({said}): ask again; if that does not help, run `roadmap-rag models recommend`"
+            f"the process in which Ollama ran {model} ended ({said}): ask again; if it ends again the memory is too small: set a smaller "
+            "`context`, or take a smaller model of `roadmap-rag models recommend`"
         )
     return GeneratorError(f"Ollama at {host} refused the request ({fault.status or 'in mid-answer'}: {said}): run `roadmap-rag doctor`")
 
