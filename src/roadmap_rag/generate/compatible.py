@@ -1,7 +1,7 @@
 """Answers written by any server that speaks OpenAI's protocol: llama.cpp's ``llama-server``, vLLM, LM Studio, Ollama's ``/v1``.
 
 The protocol has no field for the context window, so the server's own start-up option decides it (``llama-server -c``, ``vllm serve
---max-model-len``). It also decides how soon a stop is noticed while a prompt is processed: ``llama-server -b 64 -ub 64`` looks every 64
+--max-model-len``). It also decides how soon a stop is noticed while a prompt is processed: ``llama-server -b 16 -ub 16`` looks every 16
 tokens.
 """
 
