@@ -149,5 +149,5 @@ class OpenAIGenerator:
     def _explain_silence(self, seconds: float) -> GeneratorError:
         return GeneratorError(
             f"the server at {self.base_url} has sent nothing for {seconds:g} seconds: ask again, or restart it; a slower machine needs a "
-            "longer time-out in the settings"
+            "longer `first_token_timeout` and `token_timeout`, or fewer `prompt_tokens`"
         )

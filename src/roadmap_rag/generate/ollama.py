@@ -179,7 +179,7 @@ class OllamaGenerator:
     def _explain_silence(self, seconds: float) -> GeneratorError:
         return GeneratorError(
             f"Ollama at {self.host} has sent nothing for {seconds:g} seconds: ask again, or restart it with `ollama serve`; "
-            "a slower machine needs a longer time-out in the settings"
+            "a slower machine needs a longer `first_token_timeout` and `token_timeout`, or fewer `prompt_tokens`"
         )
 
 
