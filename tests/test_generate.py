@@ -484,12 +484,18 @@ def line(text: str) -> str:
         (
             reply(200, line("Text ") + '{"error":"EOF"}'),
             "Text ",
-            "the process in which Ollama ran m ended (EOF): ask again; if that does not help, run `roadmap-rag models recommend`",
+            (
+                "the process in which Ollama ran m ended (EOF): ask again; if it ends again the memory is too small: set a smaller "
+                "`context`, or take a smaller model of `roadmap-rag models recommend`"
+            ),
         ),
         (
             reply(500, '{"error":"requires 9.1 GiB of system memory"}'),
             "",
-            "m does not fit into the memory of this machine (requires 9.1 GiB of system memory): run `roadmap-rag models recommend`",
+            (
+                "m with a window of 2048 tokens does not fit into the memory that is free (requires 9.1 GiB of system memory): set "
+                "a smaller `context`, or take a smaller model of `roadmap-rag models recommend`"
+            ),
         ),
         (reply(500, '{"error":"strange"}'), "", "Ollama at {host} refused the request (500: strange): run `roadmap-rag doctor`"),
         (
@@ -621,6 +627,8 @@ class Models(BaseHTTPRequestHandler):
     [
         ("0.33.0", [], "", "no_models", "roadmap-rag models recommend"),
         ("0.33.0", [("e", 1, ["embedding"])], "", "no_models", "roadmap-rag models recommend"),
+        ("0.33.0", [("i", 1, ["image"])], "", "no_models", "roadmap-rag models recommend"),
+        ("0.33.0", [("v", 1, ["completion", "vision"])], "", None, ""),
         ("0.33.0", [("a", 1, ["completion"])], "b", "not_pulled", "ollama pull b"),
         ("0.33.0", [("a", 900, ["completion"])], "", "too_large", "roadmap-rag models recommend"),
         ("0.33.0", [("a", 900, ["completion"])], "a", "too_large", "roadmap-rag models recommend"),
@@ -631,6 +639,8 @@ class Models(BaseHTTPRequestHandler):
     ids=[
         "no model",
         "only an embedder",
+        "only a painter",
+        "one that sees, too",
         "not pulled",
         "none fits",
         "the configured one does not fit",

@@ -7,8 +7,11 @@ serves the tests that leave it in peace.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +53,13 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 120) -> N
     pytest.fail(f"waited {seconds:g} seconds for {what}")
 
 
+def connections(server: Server) -> int:
+    """How many connections this process has to the server."""
+    port = int(server.host.rpartition(":")[2])
+    own = psutil.Process().net_connections("tcp")
+    return sum(each.status == psutil.CONN_ESTABLISHED and bool(each.raddr) and each.raddr.port == port for each in own)
+
+
 @dataclass
 class Server:
     """A server at an address; ``process`` and ``log`` are None when somebody else runs it."""
@@ -59,8 +70,9 @@ class Server:
     log: Path | None = None
 
     def generator(self, model: str | None = None, **other: object) -> OllamaGenerator:
-        usual: dict[str, object] = {"seed": 1, "keep_alive": 120, "max_tokens": 24, "first_token_timeout": 240, "timeout": 120}
-        return OllamaGenerator(model or self.model, host=self.host, num_ctx=NUM_CTX, **{**usual, **other})  # type: ignore[arg-type]
+        usual: dict[str, object] = {"num_ctx": NUM_CTX, "seed": 1, "keep_alive": 120, "max_tokens": 24}
+        patience: dict[str, object] = {"first_token_timeout": 240, "timeout": 120}
+        return OllamaGenerator(model or self.model, host=self.host, **{**usual, **patience, **other})  # type: ignore[arg-type]
 
     def family(self) -> list[psutil.Process]:
         assert self.process is not None
@@ -72,12 +84,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def run_server(store: Path, log: Path, port: int = 0) -> Iterator[Server]:
-    if not (PROGRAM and GGUF):
+def run_server(store: Path, log: Path, port: int = 0, program: Path | str | None = PROGRAM) -> Iterator[Server]:
+    if not (program and GGUF):
         pytest.skip("no Ollama of the tests' own: set ROADMAP_RAG_TEST_OLLAMA and ROADMAP_RAG_TEST_MODEL")
     host = f"127.0.0.1:{port or free_port()}"
     settings = {"OLLAMA_HOST": host, "OLLAMA_MODELS": str(store), "OLLAMA_NO_CLOUD": "1", "HOME": str(store)}
-    with log.open("ab") as file, subprocess.Popen([PROGRAM, "serve"], env=os.environ | settings, stdout=file, stderr=file) as process:
+    with log.open("ab") as file, subprocess.Popen([program, "serve"], env=os.environ | settings, stdout=file, stderr=file) as process:
         server = Server(host, "tiny", process, log)
         children: list[psutil.Process] = []
         try:
@@ -181,12 +193,15 @@ def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not (PROGRAM and GGUF and program.exists()):
         pytest.skip("no llama-server beside the program that ROADMAP_RAG_TEST_OLLAMA names")
     address = ["--host", "127.0.0.1", "--port", str(port := free_port())]
-    command = [str(program), "-m", GGUF, *address, "-c", str(NUM_CTX), "-np", "1", "-b", "64", "-ub", "64"]
+    command = [str(program), "-m", GGUF, *address, "-c", str(NUM_CTX), "-np", "1", "-b", "16", "-ub", "16"]
     log = tmp_path_factory.mktemp("llama") / "log"
     environment = os.environ | {"LD_LIBRARY_PATH": str(program.parent)}
     with log.open("wb") as file, subprocess.Popen(command, env=environment, stdout=file, stderr=file) as process:
         try:
             wait_until(lambda: b"listening on http" in log.read_bytes() or process.poll() is not None, "llama-server to start")
+            if process.poll() == -signal.SIGILL:
+                pytest.skip("this llama-server was built for another processor")
+            assert process.poll() is None, log.read_text(errors="replace")
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             process.terminate()
@@ -292,7 +307,8 @@ def test_several_questions_at_once_are_answered_in_order_and_each_knows_its_plac
     for number, reader in enumerate(readers):
         reader.start()
         wait_until(lambda number=number: places[number], "the question to know its place")
-        time.sleep(0.2)  # the server has taken it
+        wait_until(lambda number=number: connections(server) == number + 2, "the server to have the question")
+        time.sleep(0.2)  # and to have read it: it says nothing of those that wait
     assert list(first)[-1].completion_tokens
     for reader in readers:
         reader.join(240)
@@ -397,6 +413,51 @@ def test_the_process_of_the_model_killed_in_mid_answer(doomed: Server) -> None:
     assert "".join(piece.text for piece in generator.stream(QUESTION)).strip()
 
 
+@pytest.fixture
+def cramped(store: Path, tmp_path: Path) -> Iterator[tuple[Server, Path]]:
+    """A server whose models' processes may take as many kibibytes of address space as a file says, and that file; without it, all."""
+    if not PROGRAM or sys.platform != "linux":
+        pytest.skip("memory is limited with the ulimit of Linux")
+    library, limit = Path(PROGRAM).resolve().parent.parent / "lib/ollama", tmp_path / "limit"
+    copy = tmp_path / "copy/lib/ollama"
+    copy.mkdir(parents=True)
+    for file in library.iterdir():
+        (copy / file.name).symlink_to(file)
+    (copy / "llama-server").unlink()
+    starter = f'#!/bin/sh\nexport MALLOC_ARENA_MAX=1\n[ ! -e {limit} ] || ulimit -v $(cat {limit})\nexec {library}/llama-server "$@"\n'
+    (copy / "llama-server").write_text(starter)
+    (copy / "llama-server").chmod(0o755)
+    program = tmp_path / "copy/bin/ollama"
+    program.parent.mkdir()
+    shutil.copy(PROGRAM, program)
+    with run_server(store, tmp_path / "server.log", program=program) as server:
+        yield server, limit
+
+
+def test_memory_that_suffices_for_a_small_window_only(cramped: tuple[Server, Path]) -> None:
+    server, limit = cramped
+    small, large = server.generator(num_ctx=512), server.generator(num_ctx=8192)
+    assert list(small.stream(QUESTION))
+    (process,) = server.family()
+    peak = re.search(r"VmPeak:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+    assert peak
+    limit.write_text(str(int(peak[1]) + 60 * 1024))  # the larger window takes 170 MB more
+    with pytest.raises(GeneratorError) as caught:
+        list(large.stream(QUESTION))
+    said = str(caught.value)
+    assert said.startswith("tiny with a window of 8192 tokens does not fit into the memory that is free (")
+    assert said.endswith("): set a smaller `context`, or take a smaller model of `roadmap-rag models recommend`")
+    assert "\n" not in said
+    assert "".join(piece.text for piece in small.stream(QUESTION)).strip()
+    limit.write_text(str(100 * 1024))
+    assert list(server.generator(num_ctx=512, keep_alive=0).stream(QUESTION))
+    wait_until(lambda: not OllamaServer(server.host).granted(), "the model to be unloaded")
+    with pytest.raises(GeneratorError, match=r"(does not fit into the memory|process in which Ollama ran tiny ended).*smaller model"):
+        list(small.stream(QUESTION))
+    limit.unlink()
+    assert "".join(piece.text for piece in small.stream(QUESTION)).strip()
+
+
 def test_a_server_asked_to_end_in_mid_answer(doomed: Server) -> None:
     stream = doomed.generator(max_tokens=400).stream(COUNT)
     assert next(stream).text
@@ -415,6 +476,100 @@ def test_a_model_unloaded_between_questions_is_loaded_again(own: Server) -> None
 def test_a_download_without_network_says_so(own: Server) -> None:
     with pytest.raises(GeneratorError, match="no-such-model could not be downloaded"):
         list(OllamaServer(own.host).pull("no-such-model.invalid/no-such-model"))
+
+
+class Registry(ThreadingHTTPServer):
+    """A registry of one model, whose download stops after ``most`` bytes until it is told to go on."""
+
+    daemon_threads = True
+
+    def __init__(self, gguf: Path) -> None:
+        super().__init__(("127.0.0.1", 0), RegistryRequest)
+        self.gguf, self.size = gguf, gguf.stat().st_size
+        self.config = json.dumps({"model_format": "gguf", "model_family": "llama", "architecture": "amd64", "os": "linux"}).encode()
+        with gguf.open("rb") as file:
+            digests = [hashlib.file_digest(file, "sha256").hexdigest(), hashlib.sha256(self.config).hexdigest()]
+        self.model_digest, self.config_digest = (f"sha256:{digest}" for digest in digests)
+        self.most, self.served = self.size // 2, 0
+        self.going_on, self.ranges = threading.Event(), list[str]()
+
+    def manifest(self) -> bytes:
+        kind = "application/vnd.docker.distribution.manifest.v2+json"
+        config = {"mediaType": "application/vnd.docker.container.image.v1+json", "digest": self.config_digest, "size": len(self.config)}
+        layer = {"mediaType": "application/vnd.ollama.image.model", "digest": self.model_digest, "size": self.size}
+        return json.dumps({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]}).encode()
+
+
+class RegistryRequest(BaseHTTPRequestHandler):
+    server: Registry
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        registry, path = self.server, self.path
+        if "/manifests/" in path:
+            return self.say(registry.manifest())
+        if path.startswith("/v2/") and self.command == "GET":  # the data are elsewhere, as with Ollama's own
+            self.send_response(307)
+            self.send_header("Location", f"http://localhost:{registry.server_port}/data/{path.rpartition('/')[2]}")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if path.endswith(registry.config_digest):
+            return self.say(registry.config)
+        first, last = (int(wanted[1]), int(wanted[2])) if wanted else (0, registry.size - 1)
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(last + 1 - first))
+        self.end_headers()
+        if self.command == "GET":
+            registry.ranges.append(self.headers["Range"])
+            with contextlib.suppress(OSError), registry.gguf.open("rb") as file:
+                file.seek(first)
+                while first <= last:
+                    if registry.served >= registry.most:
+                        registry.going_on.wait(60)
+                    first += (sent := self.wfile.write(file.read(min(2**20, last + 1 - first))))
+                    registry.served += sent
+        return None
+
+    def say(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_download_that_was_broken_off_goes_on_where_it_was(tmp_path: Path) -> None:
+    with run_server(tmp_path / "empty", tmp_path / "server.log") as server, Registry(Path(GGUF or "")) as registry:
+        serving = threading.Thread(target=registry.serve_forever)
+        serving.start()
+        try:
+            name = f"http://127.0.0.1:{registry.server_port}/library/small:latest"
+            steps = OllamaServer(server.host).pull(name)
+            seen = next(step for step in steps if (step.completed or 0) > registry.size // 3)
+            assert seen.total == registry.size
+            steps.close()  # as Ctrl-C does
+            partly = next((tmp_path / "empty/blobs").glob("*-partial-0"))
+            noted = re.compile(r'"Completed":(\d+)')
+            wait_until(lambda: any(int(each) > registry.size // 3 for each in noted.findall(partly.read_text())), "the server to note it")
+            registry.served, registry.most = 0, registry.size
+            registry.going_on.set()
+            rest = list(OllamaServer(server.host).pull(name))
+            assert rest[-1].status == "success"
+            assert next(step.completed for step in rest if step.completed) > registry.size // 3
+            assert int(registry.ranges[-1].removeprefix("bytes=").partition("-")[0]) > registry.size // 3
+            assert registry.served < registry.size * 2 // 3
+            (found,) = OllamaServer(server.host).installed()
+            assert found.name.endswith("/library/small:latest")
+            assert "".join(piece.text for piece in server.generator(found.name).stream(QUESTION)).strip()
+        finally:
+            registry.shutdown()
+            serving.join()
 
 
 def test_a_file_that_is_no_model_is_refused(own: Server, tmp_path: Path) -> None:

@@ -106,6 +106,17 @@ def test_no_model_is_asked_for_a_larger_window_than_it_was_made_for(ollama: Fake
     assert (writer.context, writer.generator.num_ctx) == (3000, 3000)
 
 
+@pytest.mark.parametrize(("card", "batch"), [(0, 16), (24 * 10**9, None)], ids=["processor", "graphics card"])
+def test_a_processor_reads_in_batches_small_enough_to_be_stopped(
+    ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch, card: int, batch: int | None
+) -> None:
+    monkeypatch.setattr("roadmap_rag.generate.graphics_memory", lambda _: card)
+    generator = app_for(ollama).writer().generator
+    assert generator is not None
+    generator.warm()
+    assert ollama.chats[0]["options"].get("num_batch") == batch
+
+
 def test_a_model_that_goes_on_with_the_prompt_is_stopped(ollama: FakeOllama) -> None:
     generator = app_for(ollama).writer().generator
     assert generator is not None

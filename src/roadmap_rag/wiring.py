@@ -327,7 +327,7 @@ class App:
         return self._writers[name]
 
     def _ollama_writer(self, model: str | None) -> Writer:
-        from roadmap_rag.generate import OllamaGenerator
+        from roadmap_rag.generate import STOPPABLE_BATCH, OllamaGenerator, is_local
         from roadmap_rag.prompt import STOP
         from roadmap_rag.query_engine import Writer
 
@@ -352,6 +352,7 @@ class App:
                 first_token_timeout=config.first_token_timeout,
                 timeout=config.token_timeout,
                 stop=STOP,
+                num_batch=None if is_local(self.ollama_host) and on_graphics_card(chosen) else STOPPABLE_BATCH,
             )
             self._writers[chosen.name] = Writer(generator, chosen.name, context, config.prompt_tokens, config.answer_tokens)
         return self._writers[chosen.name]
@@ -400,6 +401,16 @@ def available_memory() -> int:
 
     total = int(psutil.virtual_memory().total)
     return max(0, total - 2 * 10**9, graphics_memory(total))
+
+
+def on_graphics_card(model: ModelInfo) -> bool:
+    """Whether the whole model fits the graphics card of this machine: that works through a batch of Ollama's own size in well under a
+    second."""
+    import psutil
+
+    from roadmap_rag.generate import graphics_memory, memory_needed
+
+    return memory_needed(model) <= graphics_memory(int(psutil.virtual_memory().total))
 
 
 def recommended_models() -> tuple[Recommendation, ...]:

@@ -1,7 +1,7 @@
 """Answers written by any server that speaks OpenAI's protocol: llama.cpp's ``llama-server``, vLLM, LM Studio, Ollama's ``/v1``.
 
 The protocol has no field for the context window, so the server's own start-up option decides it (``llama-server -c``, ``vllm serve
---max-model-len``). It also decides how soon a stop is noticed while a prompt is processed: ``llama-server -b 64 -ub 64`` looks every 64
+--max-model-len``). It also decides how soon a stop is noticed while a prompt is processed: ``llama-server -b 16 -ub 16`` looks every 16
 tokens.
 """
 
@@ -149,5 +149,5 @@ class OpenAIGenerator:
     def _explain_silence(self, seconds: float) -> GeneratorError:
         return GeneratorError(
             f"the server at {self.base_url} has sent nothing for {seconds:g} seconds: ask again, or restart it; a slower machine needs a "
-            "longer time-out in the settings"
+            "longer `first_token_timeout` and `token_timeout`, or fewer `prompt_tokens`"
         )

@@ -158,8 +158,10 @@ class OllamaServer:
         raise GeneratorError(f"Ollama at {self.host} has no model {name}; run: ollama pull {name}")
 
     def pull(self, name: str) -> Iterator[Progress]:
-        """Download a model. Stopped and called again, the server goes on where it was."""
-        yield from self._work("/api/pull", {"model": name}, f"{name} could not be downloaded")
+        """Download a model, by a name as Ollama has it or with the host of another registry before it (HOST/LIBRARY/NAME:TAG; with
+        http:// before the host it is asked without TLS). Stopped and called again, the server goes on where it was."""
+        body = {"model": name, "insecure": True} if name.startswith("http://") else {"model": name}
+        yield from self._work("/api/pull", body, f"{name} could not be downloaded")
 
     def register(self, name: str, gguf: Path) -> Iterator[Progress]:
         """Make a model of a GGUF file, without any network: the file is copied into the store of the server."""
