@@ -195,7 +195,7 @@ def _ranked(items: Sequence[tuple[int, int, float]]) -> tuple[list[Outline], dic
 @given(OUTLINES)
 def test_every_passage_stands_in_exactly_one_span(items: list[tuple[int, int, float]]) -> None:
     outlines, scores = _ranked(items)
-    spans = join(outlines, scores)
+    spans = list(join(outlines, scores))
     assert sorted(row for span in spans for row in span.rows) == sorted(scores)
     assert all(0 < span.stop - span.start <= MAX_CHARACTERS for span in spans)
     assert [scores[span.row] for span in spans] == sorted((scores[span.row] for span in spans), reverse=True)

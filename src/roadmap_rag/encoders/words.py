@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from roadmap_rag.files import writing
+from roadmap_rag.recent import Recent
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 Bytes = np.ndarray[Any, np.dtype[np.int8]]
@@ -26,6 +27,8 @@ Bytes = np.ndarray[Any, np.dtype[np.int8]]
 _SCALE = 254.0
 """A byte holds components of a unit vector up to 0.5 either way; larger ones do not occur after the reduction."""
 _LOOKUP = 500
+_ROOM = 64 << 20
+"""Bytes of word vectors kept in memory: some 10,000 passages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +107,17 @@ class WordVectors:
     def __init__(self, path: Path, dimensions: int) -> None:
         self._path = path
         self._dimensions = dimensions
+        self._recent: Recent[str, Bytes] = Recent(_ROOM, lambda vectors: vectors.nbytes)
 
     def get(self, keys: Sequence[str]) -> dict[str, Bytes]:
         """The passages that are there, by key; each of shape (words, dimensions)."""
+        return self._recent.get(keys, self._read)
+
+    def _read(self, keys: Sequence[str]) -> dict[str, Bytes]:
         found: dict[str, Bytes] = {}
         if not self._path.exists():
             return found
-        with closing(self._connect()) as connection:
+        with closing(sqlite3.connect(self._path, timeout=30)) as connection:
             for first in range(0, len(keys), _LOOKUP):
                 part = keys[first : first + _LOOKUP]
                 marks = ",".join("?" * len(part))

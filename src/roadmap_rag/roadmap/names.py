@@ -167,6 +167,10 @@ class Names:
             for key, places in _places(path, sections=False).items():
                 self._tracks.setdefault(key, []).extend(places)
         self.longest = max(map(len, (*self._topics, *self._paths, *self._tracks)), default=0) + 3
+        keys = (*self._topics, *self._paths, *self._tracks, *self._groups, *(key for places in self._places.values() for key in places))
+        turned = (key[-1] for key in self._topics if len(key) == 2)
+        self._openings = {*(key[0] for key in keys if key), *turned}
+        """Stems with which a name can begin: most words of a question begin none."""
         names = (*self._topics, *self._paths, *self._tracks)
         self._vocabulary = {word for name in names for word in name if len(word) > 3}
         self._known = set(known)
@@ -177,9 +181,11 @@ class Names:
             for word in tokens_of(f"{each.author} {each.provider}")
             if len(word) > 1 and word not in self._common
         }
-        self._spelled = self._known | {
-            token for title in _titles(roadmap) for token in tokens_of(title) if token.isalpha() and len(token) > 3
-        }
+        self._spelled: dict[str, list[str]] = {}
+        titled = {token for title in _titles(roadmap) for token in tokens_of(title) if token.isalpha() and len(token) > 3}
+        for word in self._known | titled:
+            self._spelled.setdefault(word[0], []).append(word)
+        self._read_texts: tuple[Mapping[str, str], str] = {}, ""
 
     def _add(self, name: str, strength: int, topic: str, *, pieces: bool = False) -> None:
         if strength == DETAIL and name.count(" ") > 5:
@@ -227,10 +233,11 @@ class Names:
 
     def _take(self, tokens: list[str], taken: list[bool], find: Callable[[list[str], Around], Mention | None]) -> list[Mention]:
         found = []
+        starts = [start for start, token in enumerate(tokens) if token not in _SMALL and _stem(token) in self._openings]
         for length in range(min(self.longest, len(tokens)), 0, -1):
-            for start in range(len(tokens) - length + 1):
+            for start in starts:
                 end = start + length
-                if any(taken[start:end]) or tokens[start] in _SMALL or tokens[end - 1] in _SMALL:
+                if end > len(tokens) or any(taken[start:end]) or tokens[end - 1] in _SMALL:
                     continue
                 around = (tokens[max(0, start - 3) : start], tokens[end : end + 2])
                 mention = find(tokens[start:end], around)
@@ -309,21 +316,25 @@ class Names:
         token = _SLIPS.get(token, token)
         if len(token) < 5 or not token.isalpha() or token in self._known or token in STOP_WORDS:
             return token
-        if (
-            _stem(token) in self._vocabulary
-            or _stem(token) in self._stems
-            or any(token in text.casefold() or token in text for text in texts.values())
-        ):
+        if _stem(token) in self._vocabulary or _stem(token) in self._stems or token in self._folded(texts):
             return token
         reach = 1 if len(token) < 8 else 2
         near: dict[int, set[str]] = {}
-        for word in self._spelled:
-            if abs(len(word) - len(token)) <= reach and word[0] == token[0]:
+        for word in self._spelled.get(token[0], ()):
+            if abs(len(word) - len(token)) <= reach:
                 slips = _slips(word, token, reach)
                 if slips <= reach:
                     near.setdefault(slips, set()).add(word)
         best = near[min(near)] if near else set()
         return min(best) if best and len({_stem(word) for word in best}) == 1 else token
+
+    def _folded(self, texts: Mapping[str, str]) -> str:
+        """All the texts in small letters; those of the last question are kept, for they are the same from question to question."""
+        kept, folded = self._read_texts
+        if kept is not texts:
+            folded = "\n".join(texts.values()).casefold()
+            self._read_texts = texts, folded
+        return folded
 
 
 # --------------------------------------------------------------------------------------------------------------------- helpers
