@@ -214,7 +214,7 @@ def test_neighbours_join_while_they_score_and_fit() -> None:
 
 def test_sides_take_turns_and_no_passage_comes_twice() -> None:
     left, right, shared = Span(1, (1,), "a", "", 0, 9), Span(2, (2, 3), "b", "", 0, 9), Span(3, (3,), "b", "", 5, 9)
-    assert take_turns([[left, shared], [right, left]]) == [left, right]
+    assert list(take_turns([[left, shared], [right, left]])) == [left, right]
 
 
 def test_the_weights_know_the_features() -> None:

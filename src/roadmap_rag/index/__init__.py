@@ -263,14 +263,14 @@ class Generation:
 
     def _read_postings(self, words: Sequence[str]) -> dict[str, _Postings]:
         lengths = self._read_lengths()
-        passages = max(1, np.count_nonzero(lengths))
-        average = lengths.sum() / passages
+        passages = max(1, self.manifest.chunks)
+        average = float(lengths.sum()) / passages
         postings: dict[str, _Postings] = {}
         for word in words:
             with self._lock:
                 self._open_vocabulary()
                 found = self._passages.execute("SELECT doc, col FROM temp.instances WHERE term = ?", (word,)).fetchall()
-            weights = np.array([_FIELD_WEIGHTS[_FIELDS.index(column)] for _, column in found])
+            weights = np.array([_FIELD_WEIGHTS[_FIELDS.index(column)] for _, column in found], dtype=np.float64)
             rows, first = np.unique(np.array([row for row, _ in found], dtype=np.int64), return_index=True)
             counts = np.add.reduceat(weights, first) if len(rows) else weights
             rarity = np.log((passages - len(rows) + 0.5) / (len(rows) + 0.5))

@@ -95,9 +95,9 @@ def measure(question: EncodedQuestion, asked_terms: Sequence[str], found: Candid
     score = np.array([lexical.get(row, 0.0) for row in rows]) / highest
     rarities = {term: rarity(term, found.frequencies, found.passages) for term in dict.fromkeys(asked_terms)}
     total = sum(rarities.values()) or 1.0
-    asked = rarities.keys()
-    heading = np.array(
-        [sum(rarities[term] for term in asked & _heading_terms(found.titles[one.url], one.section)) / total for one in outlines]
+    asked = frozenset(rarities)
+    heading = (
+        np.array([sum(map(rarities.__getitem__, asked & _heading_terms(found.titles[one.url], one.section))) for one in outlines]) / total
     )
     roadmap = documents.spread([float(url.startswith("roadmap:")) for url in documents.urls])
     about = found.asked.about
@@ -179,7 +179,8 @@ class _Documents:
         at = np.full(len(self.urls) * width, values.min(initial=1.0))
         here = self._number * width + self._place + 1
         at[here] = values
-        return np.maximum(at[here - 1], at[here + 1])
+        best: Numbers = np.maximum(at[here - 1], at[here + 1])
+        return best
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ class Retriever:
         )
         features = measure(encoded, searched, found)
         scores = load_weights(words=found.words is not None).score(features)
-        order = np.lexsort(([one.row for one in outlines], -scores))
+        order = np.lexsort((np.array([one.row for one in outlines]), -scores))
         return Ranking(
             question,
             tuple(searched),
