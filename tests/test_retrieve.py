@@ -37,6 +37,15 @@ NEEDED = ("roadmap:pre-training", "roadmap:direct-preference-optimization", "roa
         ("LoRA versus full fine-tuning", ("LoRA", "full fine-tuning")),
         ("How large is BERT, and how fast is GPT?", ("How large is BERT", "how fast is GPT")),
         ("Which version does A need at least, and which B?", ("Which version does A need at least", "Which version which B")),
+        ("What hardware can llama.cpp and Annoy use?", ("What hardware can llama.cpp use", "What hardware can Annoy use")),
+        (
+            "Which port is set in the Ollama example and in Gradio's tutorial?",
+            ("Which port is set in the Ollama example", "Which port is set in the Gradio's tutorial"),
+        ),
+        (
+            "On a phone, how much memory does A need and how fast is Annoy?",
+            ("On a phone, how much memory does A need", "On a phone, how fast is Annoy"),
+        ),
     ],
 )
 def test_a_comparison_is_two_questions(question: str, expected: tuple[str, str]) -> None:
