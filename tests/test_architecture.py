@@ -14,6 +14,7 @@ LEVELS = {
     "errors": 0,
     "domain": 0,
     "text": 0,
+    "recent": 0,
     "files": 1,
     "roadmap": 1,
     "adapters": 1,

@@ -287,3 +287,23 @@ def test_a_cleared_index_is_as_if_nothing_had_been_indexed(writer: Writer) -> No
     with pytest.raises(IndexMissingError):
         writer.index.open()
     assert writer.write(document("apple")).generation != first
+
+
+def test_the_lexical_score_is_that_of_fts5(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    vocabulary = [f"term{number}" for number in range(40)] + ["num_ctx", "c++"]
+    writer = Writer(tmp_path)
+    texts = [" ".join(random.choice(vocabulary, size=random.integers(5, 400))) for _ in range(30)]
+    writer.write(*(document(str(number), text, title=" ".join(text.split()[:3])) for number, text in enumerate(texts)))
+    writer.write(document("3", "term1 term2 num_ctx"), remove=["https://example.org/5"])
+    with writer.index.open() as generation, sqlite3.connect(generation.folder / "passages.sqlite") as connection:
+        for asked in (["term1"], ["term1", "term2", "num_ctx"], ["c++", "absent", "term30", "term31"], vocabulary):
+            match = " OR ".join(f'"{word}"' for word in asked)
+            theirs = connection.execute(
+                "SELECT rowid, -bm25(lexical, 2, 2, 1) AS score FROM lexical WHERE lexical MATCH ? ORDER BY score DESC, rowid LIMIT 20",
+                [match],
+            ).fetchall()
+            ours = generation.lexical(asked, 20)
+            assert [row for row, _ in ours] == [row for row, _ in theirs]
+            assert [score for _, score in ours] == pytest.approx([score for _, score in theirs])
+    connection.close()

@@ -37,6 +37,15 @@ NEEDED = ("roadmap:pre-training", "roadmap:direct-preference-optimization", "roa
         ("LoRA versus full fine-tuning", ("LoRA", "full fine-tuning")),
         ("How large is BERT, and how fast is GPT?", ("How large is BERT", "how fast is GPT")),
         ("Which version does A need at least, and which B?", ("Which version does A need at least", "Which version which B")),
+        ("What hardware can llama.cpp and Annoy use?", ("What hardware can llama.cpp use", "What hardware can Annoy use")),
+        (
+            "Which port is set in the Ollama example and in Gradio's tutorial?",
+            ("Which port is set in the Ollama example", "Which port is set in the Gradio's tutorial"),
+        ),
+        (
+            "On a phone, how much memory does A need and how fast is Annoy?",
+            ("On a phone, how much memory does A need", "On a phone, how fast is Annoy"),
+        ),
     ],
 )
 def test_a_comparison_is_two_questions(question: str, expected: tuple[str, str]) -> None:
@@ -195,7 +204,7 @@ def _ranked(items: Sequence[tuple[int, int, float]]) -> tuple[list[Outline], dic
 @given(OUTLINES)
 def test_every_passage_stands_in_exactly_one_span(items: list[tuple[int, int, float]]) -> None:
     outlines, scores = _ranked(items)
-    spans = join(outlines, scores)
+    spans = list(join(outlines, scores))
     assert sorted(row for span in spans for row in span.rows) == sorted(scores)
     assert all(0 < span.stop - span.start <= MAX_CHARACTERS for span in spans)
     assert [scores[span.row] for span in spans] == sorted((scores[span.row] for span in spans), reverse=True)
@@ -214,7 +223,7 @@ def test_neighbours_join_while_they_score_and_fit() -> None:
 
 def test_sides_take_turns_and_no_passage_comes_twice() -> None:
     left, right, shared = Span(1, (1,), "a", "", 0, 9), Span(2, (2, 3), "b", "", 0, 9), Span(3, (3,), "b", "", 5, 9)
-    assert take_turns([[left, shared], [right, left]]) == [left, right]
+    assert list(take_turns([[left, shared], [right, left]])) == [left, right]
 
 
 def test_the_weights_know_the_features() -> None:

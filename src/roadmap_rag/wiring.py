@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import threading
@@ -80,6 +81,7 @@ class Config(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, find_home() / SETTINGS_FILE)
 
 
+@functools.cache
 def project_folder() -> Path | None:
     """The checkout that this package runs from, or None when it is installed elsewhere."""
     folder = Path(__file__).resolve().parents[2]

@@ -12,6 +12,7 @@ text, outlives every index, and is never rebuilt.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -323,6 +324,7 @@ def _tokens(output: Any) -> Vectors:
     return np.asarray(tokens[mask], dtype=np.float32)
 
 
+@functools.lru_cache(maxsize=8)
 def _pooling(folder: Path) -> str | None:
     """ "mean" or "cls" when the model is a transformer, that pooling and perhaps a normalisation; else None."""
     try:

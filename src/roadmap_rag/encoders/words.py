@@ -9,6 +9,7 @@ embedded text. On the development questions nothing is lost by that against 128 
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -19,13 +20,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from roadmap_rag.files import writing
+from roadmap_rag.recent import Recent
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 Bytes = np.ndarray[Any, np.dtype[np.int8]]
 
 _SCALE = 254.0
 """A byte holds components of a unit vector up to 0.5 either way; larger ones do not occur after the reduction."""
+_TOGETHER = 20
+"""Passages compared at once: as many as a processor's cache holds as floats."""
 _LOOKUP = 500
+_ROOM = 64 << 20
+"""Bytes of word vectors kept in memory: some 10,000 passages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,9 @@ def pool_words(text: str, encoding: Encoding, vectors: Vectors, *, without: Coll
             groups.setdefault(word, []).append(place)
     found: list[str] = []
     starts: list[list[int]] = []
+    offsets = encoding.offsets  # a new list each time
     for places in groups.values():
-        word_text = text[encoding.offsets[places[0]][0] : encoding.offsets[places[-1]][1]].lower()
+        word_text = text[offsets[places[0]][0] : offsets[places[-1]][1]].lower()
         if any(character.isalnum() for character in word_text):
             found.append(word_text)
             starts.append(places)
@@ -68,7 +75,9 @@ def pool_words(text: str, encoding: Encoding, vectors: Vectors, *, without: Coll
         found, starts = [found[number] for number in subjects], [starts[number] for number in subjects]
     if not found:
         return [], np.zeros((0, vectors.shape[1]), dtype=np.float32)
-    return found, np.stack([vectors[places].mean(axis=0) for places in starts]).astype(np.float32)
+    sizes = [len(places) for places in starts]
+    sums = np.add.reduceat(vectors[list(itertools.chain.from_iterable(starts))], np.cumsum([0, *sizes[:-1]]), axis=0)
+    return found, np.asarray(sums / np.array(sizes)[:, None], dtype=np.float32)
 
 
 def unit(vectors: Vectors) -> Vectors:
@@ -86,15 +95,14 @@ def to_bytes(vectors: Vectors) -> Bytes:
 
 def best_similarities(question: Vectors, passages: Sequence[Bytes]) -> Vectors:
     """For each passage and each word of the question the best cosine with any word of the passage; shape (passages, words)."""
-    sizes = [len(passage) for passage in passages]
-    if not passages or not len(question) or not sum(sizes):
-        return np.zeros((len(passages), len(question)), dtype=np.float32)
-    full = [place for place, size in enumerate(sizes) if size]
-    stacked = np.concatenate([passages[place] for place in full]).astype(np.float32)
-    similarities = (stacked @ question.T) / _SCALE
-    starts = np.cumsum([0, *[sizes[place] for place in full[:-1]]])
     best = np.zeros((len(passages), len(question)), dtype=np.float32)
-    best[full] = np.maximum.reduceat(similarities, starts, axis=0)
+    full = [place for place, passage in enumerate(passages) if len(passage)]
+    scaled = question.T / np.float32(_SCALE)
+    for first in range(0, len(full) if len(question) else 0, _TOGETHER):
+        places = full[first : first + _TOGETHER]
+        starts = np.cumsum([0, *(len(passages[place]) for place in places[:-1])])
+        similarities = np.concatenate([passages[place] for place in places]).astype(np.float32) @ scaled
+        best[places] = np.maximum.reduceat(similarities, starts, axis=0)
     return best
 
 
@@ -104,13 +112,17 @@ class WordVectors:
     def __init__(self, path: Path, dimensions: int) -> None:
         self._path = path
         self._dimensions = dimensions
+        self._recent: Recent[str, Bytes] = Recent(_ROOM, lambda vectors: vectors.nbytes)
 
     def get(self, keys: Sequence[str]) -> dict[str, Bytes]:
         """The passages that are there, by key; each of shape (words, dimensions)."""
+        return self._recent.get(keys, self._read)
+
+    def _read(self, keys: Sequence[str]) -> dict[str, Bytes]:
         found: dict[str, Bytes] = {}
         if not self._path.exists():
             return found
-        with closing(self._connect()) as connection:
+        with closing(sqlite3.connect(self._path, timeout=30)) as connection:
             for first in range(0, len(keys), _LOOKUP):
                 part = keys[first : first + _LOOKUP]
                 marks = ",".join("?" * len(part))

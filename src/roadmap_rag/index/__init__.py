@@ -9,7 +9,8 @@ A new generation starts as a copy of the current one, is changed, counted, and b
 keep the generation that they opened; it is removed when nobody has it open. A name is never used twice, because Chroma keeps what it
 knows about a path. With a Chroma server the vectors are there, and what else belongs to a generation comes from there (``server``).
 FTS5 is fed with our own terms, so that ``num_ctx``, ``bge-small`` and C++ are words; unlike an index in arrays it changes in place, so
-that one changed page costs that page. Without vectors in hand nothing is written: they are passed in.
+that one changed page costs that page. A search reads each term's postings from it once and scores them in arrays, with its own formula:
+its ranking function looks every passage's length up anew. Without vectors in hand nothing is written: they are passed in.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -34,6 +35,7 @@ from roadmap_rag.domain import Chunk, Document, digest
 from roadmap_rag.errors import IndexMismatchError, IndexMissingError, LockedError, StorageError
 from roadmap_rag.files import write_atomically, writing
 from roadmap_rag.index.server import COSINE, ChromaServer
+from roadmap_rag.recent import Recent
 from roadmap_rag.text import terms
 
 try:
@@ -48,8 +50,18 @@ _OUTLINE = "SELECT row, url, place, section, start, stop, vector FROM passages"
 REBUILD = "roadmap-rag ingest --offline"
 _CHROMA_BATCH = 2_000
 _MARKS = 500
+_FIELDS = ("title", "section", "body")
 _FIELD_WEIGHTS = (2.0, 2.0, 1.0)
 """Weights of title, section and text in the lexical score."""
+_SATURATION, _LENGTH_SHARE = 1.2, 0.75
+"""BM25's k1 and b, as FTS5 has them."""
+_LEAST_RARITY = 1e-6
+"""Of a term that stands in most passages, for which BM25's formula would be negative."""
+_KEPT_POSTINGS = 4_000_000
+"""16 bytes each."""
+_KEPT_OUTLINES = 50_000
+_KEPT_TERMS = 20_000
+_KEPT_CHARACTERS = 8_000_000
 
 _SCHEMA = """
 CREATE TABLE documents (
@@ -132,6 +144,13 @@ class Outline:
     vector: str
 
 
+class _Postings(NamedTuple):
+    """The rows that hold a term, ascending, and what it adds to the lexical score of each."""
+
+    rows: np.ndarray[Any, np.dtype[np.int64]]
+    scores: np.ndarray[Any, np.dtype[np.float64]]
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a write did. ``generation`` is None when nothing had to change."""
@@ -163,7 +182,13 @@ class Generation:
         self._client: Any = None
         self._collection: Any = None
         self._documents: dict[str, StoredDocument] | None = None
-        self._counts_words = False
+        self._vocabulary = False
+        self._lengths: np.ndarray[Any, np.dtype[np.int64]] | None = None
+        self._texts: Recent[str, str] = Recent(_KEPT_CHARACTERS, len)
+        self._counts: Recent[str, int] = Recent(_KEPT_TERMS)
+        self._postings: Recent[str, _Postings] = Recent(_KEPT_POSTINGS, lambda postings: len(postings.rows))
+        self._by_row: Recent[int, Outline] = Recent(_KEPT_OUTLINES)
+        self._by_place: Recent[tuple[str, int], Outline | None] = Recent(_KEPT_OUTLINES)
 
     def close(self) -> None:
         with self._lock:
@@ -195,9 +220,12 @@ class Generation:
 
     def text(self, url: str) -> str | None:
         """The stored text of a document, or None."""
+        return self._texts.get([url], self._read_texts).get(url)
+
+    def _read_texts(self, urls: Sequence[str]) -> dict[str, str]:
+        query = "SELECT url, text FROM documents WHERE url IN (SELECT value FROM json_each(?))"
         with self._lock:
-            row = self._passages.execute("SELECT text FROM documents WHERE url = ?", (url,)).fetchone()
-        return None if row is None else str(row["text"])
+            return dict(self._passages.execute(query, (json.dumps(urls),)).fetchall())
 
     def dense(self, vector: np.ndarray[Any, Any], k: int, urls: Collection[str] | None = None) -> list[tuple[int, float]]:
         """The k nearest passages as (row, cosine similarity), best first; only those of ``urls`` when given."""
@@ -211,35 +239,82 @@ class Generation:
         return [(int(name), 1.0 - distance) for name, distance in zip(found["ids"][0], found["distances"][0], strict=True)]
 
     def lexical(self, words: Sequence[str], k: int, urls: Collection[str] | None = None) -> list[tuple[int, float]]:
-        """The k best passages by BM25 over title, section and text as (row, score), best first; passages without any word are left out."""
+        """The k best passages by BM25 over title, section and text as (row, score), best first; passages without any word are left out.
+
+        ``words`` are search terms as ``text.terms`` makes them; ``urls`` are the documents to search, None for all of them.
+        """
         distinct = list(dict.fromkeys(words))
         if not distinct or (urls is not None and not urls):
             return []
-        match = " OR ".join(f'"{word}"' for word in distinct)
-        query = f"SELECT lexical.rowid, bm25(lexical, {', '.join(map(str, _FIELD_WEIGHTS))}) AS score FROM lexical"  # noqa: S608 -- constants
-        parameters: list[Any] = [match]
-        if urls is None:
-            query += " WHERE lexical MATCH ?"
-        else:
-            query += (
-                " JOIN passages ON passages.row = lexical.rowid WHERE lexical MATCH ? AND passages.url IN (SELECT value FROM json_each(?))"
-            )
-            parameters.append(json.dumps(sorted(urls)))
+        postings = self._postings.get(distinct, self._read_postings)
+        scores = np.zeros(len(self._read_lengths()))
+        for word in distinct:
+            rows, added = postings[word]
+            scores[rows] += added
+        if urls is not None:
+            scores[~np.isin(np.arange(len(scores)), self._rows_of(urls))] = 0
+        rows = np.flatnonzero(scores)
+        found = scores[rows]
+        if len(rows) > k:
+            enough = found >= np.partition(found, -k)[-k]
+            rows, found = rows[enough], found[enough]
+        order = np.lexsort((rows, -found))[:k]
+        return list(zip(rows[order].tolist(), found[order].tolist(), strict=True))
+
+    def _read_postings(self, words: Sequence[str]) -> dict[str, _Postings]:
+        lengths = self._read_lengths()
+        passages = max(1, self.manifest.chunks)
+        average = float(lengths.sum()) / passages
+        postings: dict[str, _Postings] = {}
+        for word in words:
+            with self._lock:
+                self._open_vocabulary()
+                found = self._passages.execute("SELECT doc, col FROM temp.instances WHERE term = ?", (word,)).fetchall()
+            weights = np.array([_FIELD_WEIGHTS[_FIELDS.index(column)] for _, column in found], dtype=np.float64)
+            rows, first = np.unique(np.array([row for row, _ in found], dtype=np.int64), return_index=True)
+            counts = np.add.reduceat(weights, first) if len(rows) else weights
+            rarity = np.log((passages - len(rows) + 0.5) / (len(rows) + 0.5))
+            saturated = counts + _SATURATION * (1 - _LENGTH_SHARE + _LENGTH_SHARE * lengths[rows] / average)
+            postings[word] = _Postings(rows, max(rarity, _LEAST_RARITY) * counts * (_SATURATION + 1) / saturated)
+        return postings
+
+    def _read_lengths(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The terms of each passage, by row; 0 where there is none."""
+        if self._lengths is None:
+            with self._lock:
+                stored = self._passages.execute("SELECT id, sz FROM lexical_docsize ORDER BY id").fetchall()
+            lengths = np.zeros(stored[-1][0] + 1 if stored else 0, dtype=np.int64)
+            lengths[[row for row, _ in stored]] = [_sum_of_integers(sizes) for _, sizes in stored]
+            self._lengths = lengths
+        return self._lengths
+
+    def _rows_of(self, urls: Collection[str]) -> list[int]:
+        query = "SELECT row FROM passages WHERE url IN (SELECT value FROM json_each(?))"
         with self._lock:
-            rows = self._passages.execute(f"{query} ORDER BY score LIMIT ?", [*parameters, k]).fetchall()
-        return [(int(row[0]), -float(row[1])) for row in rows]
+            return [row["row"] for row in self._passages.execute(query, (json.dumps(list(urls)),))]
 
     def frequencies(self, words: Collection[str]) -> dict[str, int]:
         """In how many passages each search term stands; terms that stand in none are left out."""
-        query = f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({','.join('?' * len(words))})"  # noqa: S608 -- only marks
+        return {word: count for word, count in self._counts.get(words, self._count).items() if count}
+
+    def _count(self, words: Sequence[str]) -> dict[str, int]:
+        query = "SELECT term, doc FROM temp.vocabulary WHERE term IN (SELECT value FROM json_each(?))"
         with self._lock:
-            if not self._counts_words:
-                self._passages.execute("CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab (main, lexical, row)")
-                self._counts_words = True
-            return {row["term"]: row["doc"] for row in self._passages.execute(query, list(words))}
+            self._open_vocabulary()
+            return dict.fromkeys(words, 0) | dict(self._passages.execute(query, (json.dumps(words),)).fetchall())
+
+    def _open_vocabulary(self) -> None:
+        """FTS5's own view of its terms: the passages of each, and each place where it stands."""
+        if not self._vocabulary:
+            self._passages.execute("CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab (main, lexical, row)")
+            self._passages.execute("CREATE VIRTUAL TABLE temp.instances USING fts5vocab (main, lexical, instance)")
+            self._vocabulary = True
 
     def outlines(self, rows: Collection[int]) -> dict[int, Outline]:
         """Passages without their texts, by row."""
+        return self._by_row.get(rows, self._read_rows)
+
+    def _read_rows(self, rows: Sequence[int]) -> dict[int, Outline]:
         wanted = json.dumps([int(row) for row in rows])
         with self._lock:
             found = self._passages.execute(f"{_OUTLINE} WHERE row IN (SELECT value FROM json_each(?))", (wanted,)).fetchall()  # noqa: S608 -- a constant
@@ -247,12 +322,16 @@ class Generation:
 
     def outlines_at(self, places: Collection[tuple[str, int]]) -> list[Outline]:
         """The passages at these places of these documents, as far as there are any."""
+        return [outline for outline in self._by_place.get(places, self._read_places).values() if outline is not None]
+
+    def _read_places(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Outline | None]:
         query = (
             f"{_OUTLINE} JOIN json_each(?) wanted ON url = json_extract(wanted.value, '$[0]') "
             "AND place = json_extract(wanted.value, '$[1]')"
         )
         with self._lock:
-            return [Outline(*row) for row in self._passages.execute(query, (json.dumps(list(places)),))]
+            found = [Outline(*row) for row in self._passages.execute(query, (json.dumps(places),))]
+        return dict.fromkeys(places) | {(outline.url, outline.place): outline for outline in found}
 
     def outlines_of(self, urls: Collection[str]) -> list[Outline]:
         """The passages of these documents without their texts, in order."""
@@ -607,6 +686,16 @@ def _chroma(folder: Path) -> Any:
     from chromadb.config import Settings
 
     return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+
+
+def _sum_of_integers(data: bytes) -> int:
+    """The sum of SQLite's integers of variable length: seven bits a byte, the highest bit set in all but the last byte of each."""
+    total = value = 0
+    for byte in data:
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            total, value = total + value, 0
+    return total
 
 
 def _stored(row: Mapping[str, Any]) -> StoredDocument:

@@ -30,7 +30,7 @@ CONNECT_SECONDS = 5.0
 _PIECE = 512 * 1024
 """Bytes of a file in one record: well below what a request may hold."""
 _PAGE = 1_000
-COSINE = {"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200}}
+COSINE = {"hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 400}}
 
 
 class ChromaServer:

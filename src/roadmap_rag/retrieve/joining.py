@@ -7,7 +7,8 @@ place of the list, while a passage that stands alone stays short and leaves room
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from roadmap_rag.index import Outline
@@ -29,19 +30,17 @@ class Span:
     stop: int
 
 
-def join(ranked: Sequence[Outline], scores: Mapping[int, float], *, margin: float = MARGIN) -> list[Span]:
-    """Spans in the order of their best passage; no passage is in two of them."""
+def join(ranked: Sequence[Outline], scores: Mapping[int, float], *, margin: float = MARGIN) -> Iterator[Span]:
+    """Spans in the order of their best passage, each made when it is asked for; no passage is in two of them."""
     at = {(outline.url, outline.place): outline for outline in ranked}
     used: set[int] = set()
-    spans: list[Span] = []
     for outline in ranked:
         if outline.row in used:
             continue
         members = _grow(outline, at, scores, used, scores[outline.row] - margin)
         used.update(member.row for member in members)
         stop = min(members[-1].stop, members[0].start + MAX_CHARACTERS)
-        spans.append(Span(outline.row, tuple(member.row for member in members), outline.url, outline.section, members[0].start, stop))
-    return spans
+        yield Span(outline.row, tuple(member.row for member in members), outline.url, outline.section, members[0].start, stop)
 
 
 def _grow(
@@ -63,13 +62,11 @@ def _grow(
         members.insert(0, best) if before else members.append(best)
 
 
-def take_turns(rankings: Sequence[Sequence[Span]]) -> list[Span]:
+def take_turns(rankings: Sequence[Iterable[Span]]) -> Iterator[Span]:
     """The first of each ranking, then the second of each, and so on; a span that shares a passage with an earlier one is left out."""
     taken: set[int] = set()
-    merged: list[Span] = []
-    for place in range(max(map(len, rankings), default=0)):
-        for ranking in rankings:
-            if place < len(ranking) and taken.isdisjoint(ranking[place].rows):
-                taken.update(ranking[place].rows)
-                merged.append(ranking[place])
-    return merged
+    for places in itertools.zip_longest(*rankings):
+        for span in places:
+            if span is not None and taken.isdisjoint(span.rows):
+                taken.update(span.rows)
+                yield span

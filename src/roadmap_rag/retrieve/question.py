@@ -29,6 +29,7 @@ _TOKEN = re.compile(r"[^\W_][\w.'’+-]*")
 
 _QUESTION_WORD = r"(?:which|what|how|who|where|when|why)\b"
 _CLAUSES = re.compile(rf"(?P<first>.+?),?\s+(?:and|while|whereas|but)\s+(?P<second>{_QUESTION_WORD}.+)$", re.IGNORECASE)
+_LEAD = re.compile(rf"[^,?]+, (?={_QUESTION_WORD})", re.IGNORECASE)
 _COORDINATOR = re.compile(
     r"\s+(and|versus|vs\.?|or|than|compared (?:with|to)|compares? (?:with|to)|against|with|unlike|whereas|while|but)\s+"
     r"|(,)\s+(?:and\s+|while\s+)?",
@@ -44,8 +45,10 @@ _BOUNDARY = frozenset(
     get keep keeps handle handles find finds need needs let lets have has had be been being start starts cover covers claim
     claims""".split()
 )
+_PLACES = frozenset("in on at for from by with of to".split())
 _LONGEST_SIDE = 6
-_NAMES = re.compile(r"[A-Z0-9]")
+_NAMES = re.compile(r"[A-Z0-9]|\w[._+#]\w")
+"""Letters as in names: capitals, digits, and marks inside a word, as in llama.cpp."""
 
 
 _FOREIGN = frozenset(
@@ -101,7 +104,9 @@ def sides(question: str) -> tuple[str, ...]:
 
 def _two_clauses(text: str) -> tuple[str, ...]:
     """ "How large is A, and how fast is B" holds two questions; the second may leave out what it shares with the first."""
-    match = _CLAUSES.match(text)
+    opening = _LEAD.match(text)
+    lead = opening.group() if opening else ""
+    match = _CLAUSES.match(text[len(lead) :])
     if match is None or not re.match(_QUESTION_WORD, match["first"], re.IGNORECASE) or len(match["first"].split()) <= 3:
         return ()
     first, second = match["first"], match["second"]
@@ -110,9 +115,9 @@ def _two_clauses(text: str) -> tuple[str, ...]:
         return ()
     complete = length > 9 or re.match(r"(?:how|what|when|why|where)\b", second, re.IGNORECASE)
     if complete:
-        return first, second
+        return lead + first, lead + second
     shared = re.split(r"\s+(?:for|in|by|of|at|with|from|on|does|do|did|the)\s", f"{first} ", maxsplit=1)[0]
-    return first, f"{shared} {second}"
+    return lead + first, f"{lead}{shared} {second}"
 
 
 def _two_names(text: str) -> tuple[str, ...]:
@@ -120,7 +125,10 @@ def _two_names(text: str) -> tuple[str, ...]:
     best: tuple[float, str, str] | None = None
     for match in _COORDINATOR.finditer(text):
         before, after = text[: match.start()].split(), text[match.end() :].split()
-        left, right = _run_back(before), _run_on(after)
+        left = _run_back(before)
+        if after and after[0].lower() in _PLACES & {word.lower() for word in before[-len(left) - 2 : -len(left)]}:  # "in A and in B"
+            after = after[1:]
+        right = _run_on(after)
         if not left or not right:
             continue
         coordinator = (match.group(1) or ",").lower()

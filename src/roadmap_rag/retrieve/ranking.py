@@ -7,6 +7,7 @@ digest of those questions. There are two sets: one with the word vectors of late
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -77,52 +78,54 @@ def fuse(*rankings: Sequence[tuple[int, float]]) -> dict[int, float]:
 def rarity(term: str, frequencies: Mapping[str, int], passages: int) -> float:
     """Inverse document frequency as BM25 has it; at least 0."""
     count = frequencies.get(term, 0)
-    return float(np.log(1 + (passages - count + 0.5) / (count + 0.5))) if count else 0.0
+    return math.log(1 + (passages - count + 0.5) / (count + 0.5)) if count else 0.0
 
 
 def measure(question: EncodedQuestion, asked_terms: Sequence[str], found: Candidates) -> Numbers:
     """The features of every candidate, shape (candidates, features)."""
     outlines = found.outlines
+    documents = _Documents(outlines)
     fused = fuse(found.dense, found.lexical)
     cosines = dict(found.dense)
     lexical = dict(found.lexical)
     lowest = min(cosines.values(), default=0.0)
     highest = max(lexical.values(), default=1.0) or 1.0
-    cosine = np.array([cosines.get(outline.row, lowest) for outline in outlines])
-    score = np.array([lexical.get(outline.row, 0.0) / highest for outline in outlines])
+    rows = [one.row for one in outlines]
+    cosine = np.array([cosines.get(row, lowest) for row in rows])
+    score = np.array([lexical.get(row, 0.0) for row in rows]) / highest
     rarities = {term: rarity(term, found.frequencies, found.passages) for term in dict.fromkeys(asked_terms)}
     total = sum(rarities.values()) or 1.0
-    heading = np.array(
-        [sum(rarities[term] for term in _heading_terms(found.titles[one.url], one.section) & rarities.keys()) / total for one in outlines]
+    asked = frozenset(rarities)
+    heading = (
+        np.array([sum(map(rarities.__getitem__, asked & _heading_terms(found.titles[one.url], one.section))) for one in outlines]) / total
     )
-    roadmap = np.array([one.url.startswith("roadmap:") for one in outlines], dtype=np.float64)
+    roadmap = documents.spread([float(url.startswith("roadmap:")) for url in documents.urls])
     about = found.asked.about
-    named = np.array([found.asked.documents.get(one.url, 0.0) for one in outlines])
-    section = roadmap * np.array([_section_asked(one.section, found.asked.sections) for one in outlines])
-    stated = np.array([one.row in found.stated for one in outlines], dtype=np.float64)
+    named = documents.spread([found.asked.documents.get(url, 0.0) for url in documents.urls])
+    section = roadmap * np.array([_last_heading(one.section) in found.asked.sections for one in outlines])
     columns = [
         cosine,
         score,
-        np.array([fused.get(one.row, 0.0) * RANK_CONSTANT for one in outlines]),
+        np.array([fused.get(row, 0.0) for row in rows]) * RANK_CONSTANT,
         heading,
         roadmap * about,
         roadmap * (1 - about),
         named * about,
         section * about,
-        stated,
-        _best_of_document(cosine, outlines),
-        _best_of_document(score, outlines),
+        np.array([row in found.stated for row in rows], dtype=np.float64),
+        documents.best(cosine),
+        documents.best(score),
     ]
-    return np.stack([*columns, *_measure_words(question, found, rarities)], axis=1)
+    return np.stack([*columns, *_measure_words(question, found, rarities, documents)], axis=1)
 
 
-def _measure_words(question: EncodedQuestion, found: Candidates, rarities: Mapping[str, float]) -> list[Numbers]:
+def _measure_words(question: EncodedQuestion, found: Candidates, rarities: Mapping[str, float], documents: _Documents) -> list[Numbers]:
     outlines = found.outlines
     if found.words is None or not len(question.word_vectors):
         return [np.zeros(len(outlines)) for _ in WORD_FEATURES]
     empty = np.zeros((0, question.word_vectors.shape[1]), dtype=np.int8)
     best = best_similarities(question.word_vectors, [found.words.get(one.vector, empty) for one in outlines]).astype(np.float64)
-    rare = np.array([0.3 + max((rarities.get(term, 0.0) for term in terms(word)), default=0.0) for word in question.words])
+    rare = np.array([0.3 + max((rarities.get(term, 0.0) for term in _terms_of(word)), default=0.0) for word in question.words])
     content = np.array([_QUIET if word in STOP_WORDS else 1.0 for word in question.words])
     by_rarity = best @ rare / rare.sum()
     weakest = np.sort(best, axis=1)[:, : max(1, best.shape[1] // 4)].mean(axis=1)
@@ -131,8 +134,8 @@ def _measure_words(question: EncodedQuestion, found: Candidates, rarities: Mappi
         by_rarity,
         best @ content / content.sum(),
         weakest,
-        _best_of_document(by_rarity, outlines),
-        _best_neighbour(by_rarity, outlines),
+        documents.best(by_rarity),
+        documents.best_neighbour(by_rarity),
     ]
 
 
@@ -141,23 +144,43 @@ def _heading_terms(title: str, section: str) -> frozenset[str]:
     return frozenset(terms(f"{title} {section}"))
 
 
-def _section_asked(section: str, asked: frozenset[str]) -> float:
-    last = section.rsplit(" > ", 1)[-1].lower()
-    return float(last in asked)
+@lru_cache(maxsize=20_000)
+def _terms_of(word: str) -> tuple[str, ...]:
+    return tuple(terms(word))
 
 
-def _best_of_document(values: Numbers, outlines: Sequence[Outline]) -> Numbers:
-    best: dict[str, float] = {}
-    for one, value in zip(outlines, values, strict=True):
-        best[one.url] = max(best.get(one.url, -1.0), float(value))
-    return np.array([best[one.url] for one in outlines])
+@lru_cache(maxsize=20_000)
+def _last_heading(section: str) -> str:
+    return section.rsplit(" > ", 1)[-1].lower()
 
 
-def _best_neighbour(values: Numbers, outlines: Sequence[Outline]) -> Numbers:
-    """The better of the passages before and after, as far as they are candidates; else the least of all."""
-    at = {(one.url, one.place): float(value) for one, value in zip(outlines, values, strict=True)}
-    least = float(values.min(initial=1.0))
-    return np.array([max(at.get((one.url, one.place + step), least) for step in (-1, 1)) for one in outlines])
+class _Documents:
+    """The documents of the candidates, each once, and what a candidate shares with the others of its document."""
+
+    def __init__(self, outlines: Sequence[Outline]) -> None:
+        numbers: dict[str, int] = {}
+        self._number = np.array([numbers.setdefault(one.url, len(numbers)) for one in outlines], dtype=np.intp)
+        self.urls = tuple(numbers)
+        self._place = np.array([one.place for one in outlines], dtype=np.intp)
+
+    def spread(self, values: Sequence[float]) -> Numbers:
+        """One value a document to one a candidate."""
+        return np.array(values, dtype=np.float64)[self._number] if len(values) else np.zeros(0)
+
+    def best(self, values: Numbers) -> Numbers:
+        """The best value of the candidate's document; at least -1."""
+        best = np.full(len(self.urls), -1.0)
+        np.maximum.at(best, self._number, values)
+        return best[self._number]
+
+    def best_neighbour(self, values: Numbers) -> Numbers:
+        """The better of the passages before and after, as far as they are candidates; else the least of all."""
+        width = int(self._place.max(initial=0)) + 3
+        at = np.full(len(self.urls) * width, values.min(initial=1.0))
+        here = self._number * width + self._place + 1
+        at[here] = values
+        best: Numbers = np.maximum(at[here - 1], at[here + 1])
+        return best
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"(?<![.?!]\s)(?<!^)\b[A-Z][\w.+-]*|\b\w*\d\w*|\b[A-Z]{2,}\w*")
 _COPIED = ("words by rarity", "weakest words", "cosine", "states the answer", "document's best words")
+_COPIED_AT = [FEATURES.index(name) for name in _COPIED]
 
 
 class Relevance:
@@ -28,6 +29,7 @@ class Relevance:
 
     def __init__(self, rankings: Sequence[Ranking], weights: Weights, text_of: Callable[[str], str]) -> None:
         self._rankings = rankings
+        self._places = [{outline.row: place for place, outline in enumerate(ranking.outlines)} for ranking in rankings]
         self._weights = weights
         self._text_of = text_of
         whole = rankings[0]
@@ -52,10 +54,10 @@ class Relevance:
 
     def _measure(self, span: Span) -> dict[str, float]:
         best: dict[str, float] = {"ranking": -99.0}
-        for ranking in self._rankings:
-            for outline, score, row in zip(ranking.outlines, ranking.scores, ranking.features, strict=True):
-                if outline.row in span.rows and score > best["ranking"]:
-                    best = {"ranking": score} | {name: float(row[FEATURES.index(name)]) for name in _COPIED}
+        for ranking, place_of in zip(self._rankings, self._places, strict=True):
+            place = min((place_of[row] for row in span.rows if row in place_of), default=None)  # they are in order: the first is the best
+            if place is not None and ranking.scores[place] > best["ranking"]:
+                best = {"ranking": ranking.scores[place]} | dict(zip(_COPIED, ranking.features[place, _COPIED_AT].tolist(), strict=True))
         text = f"{self._title(span)} {span.section} {self._text_of(span.url)[span.start : span.stop]}".casefold()
         best["terms held"] = self._share_of_terms(text)
         best["names held"] = _share(self._names, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -184,18 +185,18 @@ class Retriever:
             generation.manifest.chunks,
             self._words(outlines, generation),
             asked,
-            frozenset(one.row for one in outlines if any(one.url == url and one.start <= at < one.stop for url, at in stated)),
+            frozenset(one.row for url, at in stated for one in outlines if one.url == url and one.start <= at < one.stop),
         )
         features = measure(encoded, searched, found)
         scores = load_weights(words=found.words is not None).score(features)
-        order = sorted(range(len(outlines)), key=lambda place: (-scores[place], outlines[place].row))
+        order = np.lexsort((np.array([one.row for one in outlines]), -scores))
         return Ranking(
             question,
             tuple(searched),
             encoded,
             found,
             tuple(outlines[place] for place in order),
-            tuple(float(scores[place]) for place in order),
+            tuple(scores[order].tolist()),
             features[order],
         )
 
@@ -227,12 +228,12 @@ class Retriever:
     def _ask_roadmap(self, question: str, generation: Generation) -> tuple[Asked, list[tuple[str, int]]]:
         """What the question asks of the roadmap, and where the stored roadmap states the answer, as (link, offset)."""
         names = self._roadmap_names()
-        if self._roadmap is None or names is None:
+        if names is None:
             return Asked(0.0, {}, frozenset()), []
         if self._roadmap_texts is None or self._roadmap_texts[0] != generation.manifest.generation:
             urls = [url for url in generation.documents() if url.startswith("roadmap:")]
             self._roadmap_texts = generation.manifest.generation, {url: generation.text(url) or "" for url in urls}
-        known = answer_from_roadmap(question, self._roadmap(), self._roadmap_texts[1])
+        known = answer_from_roadmap(question, names.roadmap, self._roadmap_texts[1])
         stated = [(url, start) for sentence in known.sentences for url, start, _ in sentence.evidence] if known else []
         return names.read(question), stated
 
@@ -298,7 +299,9 @@ def _telling(searched: Sequence[str], frequencies: Mapping[str, int], passages: 
 def _spans(rankings: Sequence[Ranking], k: int) -> list[Span]:
     """The k best spans; where joining leaves fewer, the last joined ones come apart again, so that a small index gives all it holds."""
     whole, *parts = [join(ranking.outlines, ranking.score_of) for ranking in rankings]
-    spans = take_turns([*parts, whole]) if parts else whole
+    spans = list(itertools.islice(take_turns([*parts, whole]), k))
+    if len(spans) >= k:
+        return spans
     outlines = {outline.row: outline for ranking in rankings for outline in ranking.outlines}
     place = len(spans) - 1
     while len(spans) < k and place >= 0:

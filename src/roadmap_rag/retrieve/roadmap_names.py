@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from roadmap_rag.roadmap import Roadmap
@@ -33,6 +32,8 @@ _STRUCTURE = frozenset(
 )
 _COMMON = frozenset(stem(word) for word in "learning path roadmap list llm large language model top track ai resource".split())
 _COMMON_WEIGHT = 0.35
+_PART_WORDS = frozenset({"track", "part", "path", "segment"})
+_SECTION_WORDS = frozenset({"section", "chapter", "track", "path"})
 _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "first": 1, "second": 2, "third": 3, "fourth": 4, "i": 1, "ii": 2, "iii": 3, "iv": 4}
 _PART_NUMBER = re.compile(
     r"\b(?:part|segment|block)\s+(?P<after>\d+|one|two|three|four|i{1,3}|iv)\b|\b(?P<before>first|second|third|fourth)\s+(?:part|segment|block)\b"
@@ -53,12 +54,20 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class _Name:
+    """The terms of a name with their weights, and the sum of these."""
+
+    weights: dict[str, float]
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     url: str
     path: str
     number: int | None
-    names: tuple[tuple[str, ...], ...]
-    sections: tuple[tuple[int | None, tuple[str, ...]], ...]
+    names: tuple[_Name, ...]
+    sections: tuple[tuple[int | None, _Name], ...]
 
 
 class RoadmapNames:
@@ -70,16 +79,16 @@ class RoadmapNames:
         for heading, asking in _ASKED_BY.items():
             for word in asking.split():
                 self._asked_by.setdefault(stem(word), set()).add(heading)
-        self._names = {f"roadmap:{topic.id}": _as_terms((topic.title, *topic.also_called)) for topic in roadmap.topics}
-        self._paths = {f"roadmap:{path.id}": _as_terms((path.title, *path.also_called)) for path in roadmap.paths}
-        self._words = {url: {word for name in names for word in name} for url, names in (self._names | self._paths).items()}
+        self._names = {f"roadmap:{topic.id}": tuple(map(_as_name, (topic.title, *topic.also_called))) for topic in roadmap.topics}
+        self._paths = {f"roadmap:{path.id}": tuple(map(_as_name, (path.title, *path.also_called))) for path in roadmap.paths}
+        self._words = {url: {word for name in names for word in name.weights} for url, names in (self._names | self._paths).items()}
         self._parts = [
             _Part(
                 f"roadmap:{path.id}/{part.id}",
                 f"roadmap:{path.id}",
                 part.number,
-                _as_terms((part.title,)),
-                tuple((section.number, tuple(dict.fromkeys(terms(section.title)))) for section in part.sections),
+                (_as_name(part.title),),
+                tuple((section.number, _as_name(section.title)) for section in part.sections),
             )
             for path in roadmap.paths
             for part in path.parts
@@ -121,16 +130,16 @@ class RoadmapNames:
             strength = self._part_named(part, found, numbers, part.path in documents)
             if strength:
                 documents[part.url] = max(documents.get(part.url, 0.0), strength)
-                explained |= found & {word for name in part.names for word in name}
+                explained |= found & {word for name in part.names for word in name.weights}
         return documents, explained
 
     def _part_named(self, part: _Part, found: set[str], numbers: set[int], path_named: bool) -> float:
         strength = 0.0
         covered = max(_share(name, found) for name in part.names)
-        telling = any(word in found and word not in _COMMON for name in part.names for word in name)
-        if telling and covered >= _ENOUGH and (covered > 0.99 or path_named or found & {"track", "part", "path", "segment"}):
-            strength = covered + 0.4 * path_named
-        if path_named or found & {"section", "chapter", "track", "path"}:
+        if covered >= _ENOUGH and (covered > 0.99 or path_named or not found.isdisjoint(_PART_WORDS)):
+            telling = any(word in found and word not in _COMMON for name in part.names for word in name.weights)
+            strength = covered + 0.4 * path_named if telling else 0.0
+        if path_named or not found.isdisjoint(_SECTION_WORDS):
             for number, title in part.sections:
                 if number in numbers:
                     strength = max(strength, 1.4)
@@ -139,20 +148,22 @@ class RoadmapNames:
         return strength
 
 
-def _as_terms(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(dict.fromkeys(terms(name))) for name in names)
+def _as_name(name: str) -> _Name:
+    weights = {word: _COMMON_WEIGHT if word in _COMMON else 1.0 for word in terms(name)}
+    return _Name(weights, max(sum(weights.values()), 1e-9))
 
 
-def _share(name: tuple[str, ...], found: set[str]) -> float:
-    weights = {word: _COMMON_WEIGHT if word in _COMMON else 1.0 for word in name}
-    return sum(weight for word, weight in weights.items() if word in found) / max(sum(weights.values()), 1e-9)
+def _share(name: _Name, found: set[str]) -> float:
+    if found.isdisjoint(name.weights):
+        return 0.0
+    return sum(weight for word, weight in name.weights.items() if word in found) / name.total
 
 
-def _named(name: tuple[str, ...], found: set[str]) -> tuple[float, set[str]]:
+def _named(name: _Name, found: set[str]) -> tuple[float, set[str]]:
     covered = _share(name, found)
-    used = found & set(name)
-    if covered > 0.99 and (len(name) > 1 or not used <= _COMMON):
-        return 1.0 + 0.05 * len(name), used
-    if covered >= _ENOUGH and len(name) >= 3:
+    used = found & name.weights.keys()
+    if covered > 0.99 and (len(name.weights) > 1 or not used <= _COMMON):
+        return 1.0 + 0.05 * len(name.weights), used
+    if covered >= _ENOUGH and len(name.weights) >= 3:
         return 0.8 * covered, used
     return 0.0, set()

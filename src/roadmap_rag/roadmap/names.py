@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -48,6 +49,7 @@ _TOKEN = re.compile(r"[^\W_]+(?:\.[^\W_]+)*(?:\+\+|\+(?!\w)|#)?")
 _PARENTHESES = re.compile(r"\s*\([^)]*\)")
 _INSIDE = re.compile(r"\(([^)]*)\)")
 _ENDINGS = (" for machine learning", " for ML", " language models", " LLMs", " basics")
+_KEPT_WORDS = 20_000
 _SMALL = frozenset({"the", "a", "an", "and"})
 _SPELLING = re.compile(r"(?<=\w{4})is(e|es|ed|ing|er|ers|ation|ations)$")
 _REWRITTEN = {
@@ -167,6 +169,7 @@ class Names:
             for key, places in _places(path, sections=False).items():
                 self._tracks.setdefault(key, []).extend(places)
         self.longest = max(map(len, (*self._topics, *self._paths, *self._tracks)), default=0) + 3
+        self._openings = self._find_openings()
         names = (*self._topics, *self._paths, *self._tracks)
         self._vocabulary = {word for name in names for word in name if len(word) > 3}
         self._known = set(known)
@@ -177,9 +180,25 @@ class Names:
             for word in tokens_of(f"{each.author} {each.provider}")
             if len(word) > 1 and word not in self._common
         }
-        self._spelled = self._known | {
-            token for title in _titles(roadmap) for token in tokens_of(title) if token.isalpha() and len(token) > 3
-        }
+        self._spelled: dict[tuple[str, int], list[tuple[str, int]]] = {}
+        titled = {token for title in _titles(roadmap) for token in tokens_of(title) if token.isalpha() and len(token) > 3}
+        for word in self._known | titled:
+            self._spelled.setdefault((word[0], len(word)), []).append((word, _letters(word)))
+        self._looked_up: tuple[Mapping[str, str], str, dict[str, str]] = {}, "", {}
+        """The texts of the last question, the same from question to question; as one in small letters; and words mended by them."""
+
+    def _find_openings(self) -> dict[str, set[int]]:
+        """The stems with which a name can begin, and how many words such names have: most words of a question begin none."""
+        found: dict[str, set[int]] = {}
+        places = (key for places in self._places.values() for key in places)
+        for key in filter(None, (*self._topics, *self._paths, *self._tracks, *self._groups, *places)):
+            found.setdefault(key[0], set()).add(len(key))
+        for key in filter(None, self._paths):  # with a noun behind
+            found[key[0]].add(len(key) + 1)
+        for key in self._topics:  # "merging models"
+            if len(key) == 2:
+                found.setdefault(key[1], set()).add(2)
+        return found
 
     def _add(self, name: str, strength: int, topic: str, *, pieces: bool = False) -> None:
         if strength == DETAIL and name.count(" ") > 5:
@@ -227,10 +246,16 @@ class Names:
 
     def _take(self, tokens: list[str], taken: list[bool], find: Callable[[list[str], Around], Mention | None]) -> list[Mention]:
         found = []
+        counted = [0, *itertools.accumulate(token not in _SMALL for token in tokens)]
+        starts = [
+            (start, lengths)
+            for start, token in enumerate(tokens)
+            if token not in _SMALL and (lengths := self._openings.get(_stem(token))) is not None
+        ]
         for length in range(min(self.longest, len(tokens)), 0, -1):
-            for start in range(len(tokens) - length + 1):
+            for start, lengths in starts:
                 end = start + length
-                if any(taken[start:end]) or tokens[start] in _SMALL or tokens[end - 1] in _SMALL:
+                if end > len(tokens) or counted[end] - counted[start] not in lengths or any(taken[start:end]) or tokens[end - 1] in _SMALL:
                     continue
                 around = (tokens[max(0, start - 3) : start], tokens[end : end + 2])
                 mention = find(tokens[start:end], around)
@@ -309,18 +334,23 @@ class Names:
         token = _SLIPS.get(token, token)
         if len(token) < 5 or not token.isalpha() or token in self._known or token in STOP_WORDS:
             return token
-        if (
-            _stem(token) in self._vocabulary
-            or _stem(token) in self._stems
-            or any(token in text.casefold() or token in text for text in texts.values())
-        ):
+        if _stem(token) in self._vocabulary or _stem(token) in self._stems:
             return token
+        known, folded, mended = self._looked_up
+        if known is not texts or len(mended) > _KEPT_WORDS:
+            folded, mended = "\n".join(texts.values()).casefold(), {}
+            self._looked_up = texts, folded, mended
+        if token not in mended:
+            mended[token] = token if token in folded else self._nearest(token)
+        return mended[token]
+
+    def _nearest(self, token: str) -> str:
         reach = 1 if len(token) < 8 else 2
         near: dict[int, set[str]] = {}
-        for word in self._spelled:
-            if abs(len(word) - len(token)) <= reach and word[0] == token[0]:
-                slips = _slips(word, token, reach)
-                if slips <= reach:
+        letters = _letters(token)
+        for length in range(len(token) - reach, len(token) + reach + 1):
+            for word, held in self._spelled.get((token[0], length), ()):
+                if (letters ^ held).bit_count() <= 2 * reach and (slips := _slips(word, token, reach)) <= reach:
                     near.setdefault(slips, set()).add(word)
         best = near[min(near)] if near else set()
         return min(best) if best and len({_stem(word) for word in best}) == 1 else token
@@ -402,6 +432,14 @@ def _path_names(path: Path) -> list[str]:
     if path.author:
         names += [f"by {path.author}", *(f"{path.author} {noun}" for noun in PATH_NOUNS)]
     return [name for name in names if key_of(tokens_of(name)) not in ((), ("roadmap",), ("llm", "roadmap"))]
+
+
+def _letters(word: str) -> int:
+    """The letters of a word as bits, some sharing one: a slip changes two of them at most."""
+    bits = 0
+    for letter in word:
+        bits |= 1 << (ord(letter) & 63)
+    return bits
 
 
 def _slips(left: str, right: str, most: int) -> int:

@@ -117,17 +117,20 @@ def recognise(words: Words, context: tuple[Mention, ...] = (), authors: Collecti
     signed = _SIGNED.search(whole)
     for rule in RULES:
         form = apart if rule.most == 2 else together
-        said = [" ".join(words.tokens)] if rule.kind in ("entry", "setup") else [whole] if rule.path else [form, whole, text]
         names = form.count("@")
-        if not rule.fewest <= names <= rule.most or (rule.path and (mentions or not paths)) or not any(map(rule.wording.search, said)):
-            continue
-        if weak and not explicit and rule.kind in _NEED_A_TOPIC:
+        if not rule.fewest <= names <= rule.most or (rule.path and (mentions or not paths)):
             continue
         extra = tuple(word for word in left if not (rule.kind == "setup" and word in SETUP_WORDS))
         strange = [word for word in extra if not (signed and rule.kind in ("author", "readings") and word in authors)]
-        if len(strange) <= (_SPARE if explicit else rule.spare) and (
+        accounted = len(strange) <= (_SPARE if explicit else rule.spare) and (
             names or explicit or rule.kind in _NEED_NO_NAME or (extra and not strange)
-        ):
+        )
+        if not accounted and rule.kind != "author":
+            continue
+        said = [" ".join(words.tokens)] if rule.kind in ("entry", "setup") else [whole] if rule.path else [form, whole, text]
+        if not any(map(rule.wording.search, said)) or (weak and not explicit and rule.kind in _NEED_A_TOPIC):
+            continue
+        if accounted:
             yield Ask(rule.kind, form, mentions, paths, extra, tuple(words.tokens))
         if rule.kind == "author":  # nothing else is asked with "who wrote"
             return
