@@ -264,7 +264,9 @@ class TestAlignment:
         assert laid(claim, stretch, feature)[word] == 1.0
         assert set(laid(stretch, stretch, feature).values()) == {0.0}
 
-    @pytest.mark.parametrize(("said", "seen"), [("12,288 units", "12288 units"), ("three gates", "3 gates"), ("a 7B model", "7 billion weights")])
+    @pytest.mark.parametrize(
+        ("said", "seen"), [("12,288 units", "12288 units"), ("three gates", "3 gates"), ("a 7B model", "7 billion weights")]
+    )
     def test_numbers_are_laid_by_value(self, said: str, seen: str) -> None:
         assert next(iter(laid(said, seen, "same").values())) == 1.0 or laid(said, seen, "same")["7b"] == 1.0
 
