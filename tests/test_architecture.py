@@ -54,7 +54,7 @@ OWNERS = {
     "markdown_it": {"extract"},
     "sentence_transformers": {"encoders"},
     "transformers": {"encoders"},
-    "torch": {"encoders"},
+    "torch": {"encoders", "evaluation"},
     "onnxruntime": {"encoders"},
     "tokenizers": {"encoders"},
     "huggingface_hub": {"encoders"},

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from roadmap_rag.citations import CONTRADICTED_MARK, UNSUPPORTED_MARK, Verified, verify
+from roadmap_rag.citations.alignment import LAID, lay, path, tokens
 from roadmap_rag.citations.compare import compare_words, names_missing, negation_clashes, numbers_missing, opposed, read
 from roadmap_rag.citations.evidence import MAX_QUOTE, VectorMemory, stretches
 from roadmap_rag.citations.labels import read_draft
@@ -236,6 +237,44 @@ def test_the_included_model_compares_words(tmp_path: Path) -> None:
     assert compare_words(said, seen)["words"] > compare_words(other, seen)["words"]
     verified = verify(f"{stated} {invented}", [passage], lambda texts: encoder.encode(texts, query=True), read=encoder.encode_question)
     assert [sentence.verdict == "supported" for sentence in verified.sentences] == [True, False]
+
+
+def laid(claim: str, stretch: str, feature: str) -> dict[str, float]:
+    rows = lay(claim, stretch, "", stretch)
+    return dict(zip((token.text for token in tokens(claim)), map(float, rows[:, LAID.index(feature)]), strict=True))
+
+
+class TestAlignment:
+    def test_a_path_keeps_neighbours_together(self) -> None:
+        worth = np.full((3, 6), -1.0, dtype=np.float32)
+        worth[0, [0, 4]] = worth[1, 5] = 1.0  # the first word stands twice, the second only beside its second place
+        assert path(worth) == [4, 5, -1]
+
+    @pytest.mark.parametrize(
+        ("claim", "stretch", "feature", "word"),
+        [
+            ("NFCorpus has 999 documents.", "NFCorpus has 3,633 documents.", "slot number", "999"),
+            ("It uses FAISS for search.", "It uses Vicinity for search.", "slot name", "faiss"),
+            ("Batches are never padded.", "Batches are padded.", "no place", "never"),
+            ("It runs on a slow machine.", "It runs on a fast machine.", "opposite", "slow"),
+            ("Word2Vec is worse than GloVe.", "GloVe is worse than Word2Vec.", "back", "glove"),
+        ],
+    )
+    def test_where_a_claim_breaks(self, claim: str, stretch: str, feature: str, word: str) -> None:
+        assert laid(claim, stretch, feature)[word] == 1.0
+        assert set(laid(stretch, stretch, feature).values()) == {0.0}
+
+    @pytest.mark.parametrize(
+        ("said", "seen"), [("12,288 units", "12288 units"), ("three gates", "3 gates"), ("a 7B model", "7 billion weights")]
+    )
+    def test_numbers_are_laid_by_value(self, said: str, seen: str) -> None:
+        assert next(iter(laid(said, seen, "same").values())) == 1.0 or laid(said, seen, "same")["7b"] == 1.0
+
+
+@pytest.mark.parametrize("sentence", [sentence for each in PASSAGES for sentence in re.findall(r"[^.]+\.", each.text)])
+def test_a_sentence_of_a_passage_is_supported(sentence: str) -> None:
+    (found,) = check(sentence.strip()).sentences
+    assert found.verdict == "supported"
 
 
 class TestDrafts:

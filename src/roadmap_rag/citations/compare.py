@@ -35,11 +35,11 @@ WORD_FEATURES = ("words", "words_back")
 find the least tell too, but the wrong way: labelled contradictions are made of the passage's own words, what a model invents is not.
 """
 
-_NUMBER = re.compile(
+NUMBER = re.compile(
     r"(?<![\w.])[-−~]?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:e([-+]?\d+))?(?:\s?(%|percent|per cent|thousand|million|billion|trillion|[kmbtx×])(?![\w]))?(?![\w]|[.,]\d)",
     re.IGNORECASE,
 )
-_SCALE = {
+SCALE = {
     "k": 1e3,
     "thousand": 1e3,
     "m": 1e6,
@@ -54,7 +54,7 @@ _SCALE = {
     "x": 1.0,
     "×": 1.0,
 }
-_NUMBER_WORDS = {
+NUMBER_WORDS = {
     name: value
     for value, names in {
         0.25: "quarter", 0.5: "half halves", 2: "two twice double doubled doubles doubling both pair second", 3: "three triple thrice third", 4: "four fourth quadruple",
@@ -63,13 +63,13 @@ _NUMBER_WORDS = {
     }.items()
     for name in names.split()
 }  # fmt: skip
-_FAMILY = 5
+FAMILY = 5
 """Letters that words of one family share at least, and by how many their stems may differ in length."""
-_NEGATIONS = frozenset(
+NEGATIONS = frozenset(
     "not no never none nor without cannot neither nothing hardly rarely nobody n't unlike lack lacks lacking fails".split()
 )
-_TURNS = frozenset("but however although though while whereas because since if when and".split())
-_STRONG = frozenset(
+TURNS = frozenset("but however although though while whereas because since if when and".split())
+STRONG = frozenset(
     "only all every always never none exactly must any entirely completely fully solely exclusively first best worst largest smallest most least no nothing guarantee guarantees".split()
 )
 _OPPOSITES = """
@@ -90,13 +90,24 @@ independent:dependent depend:independent necessary:unnecessary useful:useless su
 """.split()
 
 
-def _opposites() -> dict[str, frozenset[str]]:
+@functools.cache
+def opposites() -> dict[str, frozenset[str]]:
+    """Words with their opposites, as written."""
     table: dict[str, set[str]] = {}
     for entry in _OPPOSITES:
         word, _, others = entry.partition(":")
         for other in others.split(","):
-            table.setdefault(stem(word), set()).add(stem(other))
-            table.setdefault(stem(other), set()).add(stem(word))
+            table.setdefault(word, set()).add(other)
+            table.setdefault(other, set()).add(word)
+    return {word: frozenset(others) for word, others in table.items()}
+
+
+@functools.cache
+def opposite_table() -> dict[str, frozenset[str]]:
+    """Stems with the stems of their opposites."""
+    table: dict[str, set[str]] = {}
+    for word, others in opposites().items():
+        table.setdefault(stem(word), set()).update(map(stem, others))
     return {word: frozenset(others) for word, others in table.items()}
 
 
@@ -115,7 +126,7 @@ class Reading:
     @property
     def strong(self) -> frozenset[str]:
         """Words that claim much: only, always, best."""
-        return self.words & _STRONG
+        return self.words & STRONG
 
 
 _NAME = re.compile(r"[A-Za-z][\w]*(?:[-./+#_][\w]+)*\+*")
@@ -127,7 +138,7 @@ def read(text: str) -> Reading:
     stop = _stop_stems()
     content = tuple(dict.fromkeys(each for each in found if each not in stop and (len(each) > 1 or each.isalnum()) and not each.isdigit()))
     lowered = words(text)
-    negations = sum(word in _NEGATIONS or word.endswith(("n't", "n’t")) for word in lowered)
+    negations = sum(word in NEGATIONS or word.endswith(("n't", "n’t")) for word in lowered)
     return Reading(found, content, _numbers(text), _names(text), negations, frozenset(lowered))
 
 
@@ -138,9 +149,9 @@ def _stop_stems() -> frozenset[str]:
 
 def _numbers(text: str) -> frozenset[float]:
     found: set[float] = set()
-    for match in _NUMBER.finditer(text):
+    for match in NUMBER.finditer(text):
         value = float(match.group(1).replace(",", "")) * 10.0 ** int(match.group(2) or 0)
-        found.add(round(value * _SCALE.get((match.group(3) or "").lower(), 1.0), 10))
+        found.add(round(value * SCALE.get((match.group(3) or "").lower(), 1.0), 10))
     return frozenset(found)
 
 
@@ -148,13 +159,13 @@ def _numbers(text: str) -> frozenset[float]:
 def loose_numbers(text: str) -> frozenset[float]:
     """Every value that the text could be said to state: words for numbers, percent as shares, digits inside names."""
     found = set(_numbers(text))
-    for match in _NUMBER.finditer(text):
+    for match in NUMBER.finditer(text):
         plain = float(match.group(1).replace(",", ""))
         found.add(plain)
         if (match.group(3) or "").lower() in ("%", "percent", "per cent"):
             found.add(round(plain / 100, 10))
     found.update(float(each) for each in re.findall(r"\d+(?:\.\d+)?", text.replace(",", "")) if len(each) < 16)
-    found.update(value for word in words(text) for piece in (word, *word.split("-")) if (value := _NUMBER_WORDS.get(piece)) is not None)
+    found.update(value for word in words(text) for piece in (word, *word.split("-")) if (value := NUMBER_WORDS.get(piece)) is not None)
     return frozenset(found)
 
 
@@ -204,14 +215,14 @@ class Vocabulary:
         self.words = frozenset(found)
         self._by_start: dict[str, list[str]] = {}
         for word in self.words:
-            if len(word) >= _FAMILY:
-                self._by_start.setdefault(word[:_FAMILY], []).append(word)
+            if len(word) >= FAMILY:
+                self._by_start.setdefault(word[:FAMILY], []).append(word)
 
     def covers(self, word: str) -> bool:
         if word in self.words:
             return True
-        start = word[: max(_FAMILY, len(word) - 3)]
-        return any(other.startswith(start) and abs(len(other) - len(word)) <= _FAMILY for other in self._by_start.get(word[:_FAMILY], ()))
+        start = word[: max(FAMILY, len(word) - 3)]
+        return any(other.startswith(start) and abs(len(other) - len(word)) <= FAMILY for other in self._by_start.get(word[:FAMILY], ()))
 
 
 @functools.lru_cache(maxsize=8_192)
@@ -259,7 +270,7 @@ def numbers_missing(claim: str, context: str) -> tuple[float, ...]:
     """Numbers of the claim that the context does not state, in any way of writing them."""
     stated = loose_numbers(context)
     said = read(claim)
-    wanted = said.numbers | {value for word in said.words if (value := _NUMBER_WORDS.get(word)) is not None and value > 2}
+    wanted = said.numbers | {value for word in said.words if (value := NUMBER_WORDS.get(word)) is not None and value > 2}
     return tuple(sorted(value for value in wanted if not any(abs(value - other) <= 1e-9 * max(1.0, abs(value)) for other in stated)))
 
 
@@ -271,7 +282,7 @@ def _around(tokens: tuple[str, ...], at: int, reach: int) -> frozenset[str]:
 
 def opposed(said: tuple[str, ...], seen: tuple[str, ...]) -> tuple[str, ...]:
     """Words of the claim whose opposite stands in the evidence among the same words, while they themselves do not."""
-    table, near, found = _opposite_table(), frozenset(seen), []
+    table, near, found = opposite_table(), frozenset(seen), []
     for at, word in enumerate(said):
         others = table.get(word)
         if not others or word in near:
@@ -288,10 +299,10 @@ def _negated(tokens: tuple[str, ...]) -> dict[str, bool]:
     state: dict[str, bool] = {}
     left = 0
     for token in tokens:
-        if token in _NEGATIONS or token.endswith(("n't", "n’t")):
+        if token in NEGATIONS or token.endswith(("n't", "n’t")):
             left = 3
             continue
-        if token in _TURNS:
+        if token in TURNS:
             left = 0
         if token in stop:
             continue
@@ -304,16 +315,11 @@ def negation_clashes(said: Reading, seen: Reading) -> int:
     """Words that one side negates and the other, which has no negation at all, says plainly. "Not the same" is "different"."""
     if bool(said.negations) == bool(seen.negations):
         return 0
-    table = _opposite_table()
+    table = opposite_table()
     if any(table.get(word, frozenset()) & frozenset(seen.stems) for word in said.stems):
         return 0
     mine, theirs = _negated(said.stems), _negated(seen.stems)
     return sum(mine[word] != theirs[word] for word in mine if word in theirs)
-
-
-@functools.cache
-def _opposite_table() -> dict[str, frozenset[str]]:
-    return _opposites()
 
 
 def _shared_pairs(said: tuple[str, ...], seen: tuple[str, ...]) -> float:

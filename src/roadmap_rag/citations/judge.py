@@ -45,10 +45,12 @@ def probability(features: Mapping[str, float], known: Constants) -> float:
 
 
 def judge(features: Mapping[str, float], known: Constants) -> tuple[Verdict, float]:
-    """The verdict and the probability of support."""
+    """The verdict and the probability of support. A whole sentence of the passage, word for word, needs no weighing."""
+    if features["verbatim"]:
+        return "supported", 1.0
     chance = probability(features, known)
     changed = bool(features["numbers_missing"] or features["negation"] or features["opposites"])
-    if chance >= known.threshold and not changed:
+    if chance >= known.threshold and not features["numbers_missing"]:
         return "supported", chance
     if (changed or features["names_missing"]) and features["cosine"] >= known.same_subject and features["coverage"] >= 0.5:
         return "contradicted", chance

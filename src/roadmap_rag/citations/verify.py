@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from roadmap_rag.citations import net
+from roadmap_rag.citations.alignment import Floats, lay, summarise, token_vectors, tokens
 from roadmap_rag.citations.compare import compare, compare_words
 from roadmap_rag.citations.compare import read as read_claim
 from roadmap_rag.citations.evidence import MAX_QUOTE, Encode, Read, Stretch, VectorMemory, read_words, stems, stretches
@@ -16,6 +19,7 @@ from roadmap_rag.citations.judge import constants, judge
 from roadmap_rag.citations.labels import Part, read_draft
 from roadmap_rag.citations.render import Checked, Evidence, Verified, render
 from roadmap_rag.domain import Hit, Verdict
+from roadmap_rag.text import sentence_spans, words
 
 _SHORTLIST = 8
 """Stretches per claim that are compared by vectors; those that share the most words with it."""
@@ -32,14 +36,15 @@ class Judgement:
     features: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Alignment:
-    """The nearest stretch to a claim: passage ``number`` counts from 0."""
+    """The nearest stretch to a claim: passage ``number`` counts from 0; ``laid`` is the claim laid over it."""
 
     number: int
     stretch: Stretch
     features: dict[str, float]
     nearness: float
+    laid: Floats | None = None
 
 
 def verify(
@@ -122,9 +127,65 @@ def align(
     vectors = dict(zip(texts, _vectors.vectors(encode, texts), strict=True)) if texts else {}
     found = [_nearest(text, labels, shortlist, passages, vectors) for (text, labels), shortlist in zip(claims, shortlists, strict=True)]
     for (text, _), nearest in zip(claims, found, strict=True):
-        if nearest is not None and read is not None:
-            nearest.features.update(compare_words(read_words(read, text), read_words(read, nearest.stretch.text)))
+        if nearest is not None:
+            nearest.laid = _look_closely(text, passages[nearest.number], nearest.stretch, nearest.features, read)
+            if read is not None:
+                nearest.features["net"] = net.score(nearest.laid, nearest.features)
     return found
+
+
+def beside(claim: str, hit: Hit, stretch: Stretch, encode: Encode, read: Read | None = None) -> tuple[dict[str, float], Floats]:
+    """All features of a claim beside a given stretch of a passage, and the claim laid over it."""
+    vectors = dict(zip((claim, *stretch.parts), _vectors.vectors(encode, (claim, *stretch.parts)), strict=True))
+    features = _compare(claim, hit, stretch, vectors)
+    return features, _look_closely(claim, hit, stretch, features, read)
+
+
+def _look_closely(claim: str, hit: Hit, stretch: Stretch, features: dict[str, float], read: Read | None) -> Floats:
+    """Add to the features what is only computed for the nearest stretch; returns the claim laid over it."""
+    said, seen = tokens(claim), tokens(stretch.text)
+    cosines = None
+    if read is not None:
+        mine, theirs = read_words(read, claim), read_words(read, stretch.text)
+        features.update(compare_words(mine, theirs))
+        if len(mine.words) and len(theirs.words):
+            cosines = token_vectors(said, mine.words, mine.word_vectors) @ token_vectors(seen, theirs.words, theirs.word_vectors).T
+    laid = lay(claim, stretch.text, _surroundings(hit, stretch), f"{hit.title}\n{hit.section}\n{hit.text}", cosines)
+    features.update(summarise(laid))
+    features["verbatim"] = float(_plain(claim) in _sentences(hit.text))
+    return laid
+
+
+def _surroundings(hit: Hit, stretch: Stretch) -> str:
+    """The headings, and the sentences right before and after a stretch."""
+    singles = [each for each in stretches(hit.text) if len(each.parts) == 1]
+    before = [each.text for each in singles if each.end <= stretch.start][-1:]
+    after = [each.text for each in singles if each.start >= stretch.end][:1]
+    return "\n".join([hit.title, hit.section, *before, *after])
+
+
+_CLAUSE_ENDS = re.compile(r"\s*[,;:(]|\s(?=(?:and|which|while|so|because|including|such as)\s)")
+_RESTRICTS = re.compile(r"\b(?:if|unless|except|only|but|not|when|until|without|false|wrong|n't)\b|n['’]t\b", re.IGNORECASE)
+_FEWEST_WORDS = 4
+
+
+@functools.lru_cache(maxsize=256)
+def _sentences(passage: str) -> frozenset[str]:
+    """The words of every sentence, and of its first clauses where the rest takes nothing back."""
+    found: set[str] = set()
+    for start, end in sentence_spans(passage):
+        sentence = passage[start:end]
+        found.add(_plain(sentence))
+        for match in _CLAUSE_ENDS.finditer(sentence):
+            clause = _plain(sentence[: match.start()])
+            if clause.count(" ") >= _FEWEST_WORDS - 1 and not _RESTRICTS.search(sentence[match.start() :]):
+                found.add(clause)
+    return frozenset(found - {""})
+
+
+def _plain(sentence: str) -> str:
+    """Its words alone, without the mark of a list item."""
+    return " ".join(words(re.sub(r"^\s*(?:[-*+>|#]+|\d+[.)])\s+", "", sentence)))
 
 
 def _nearest(
@@ -136,16 +197,19 @@ def _nearest(
 ) -> Alignment | None:
     best: Alignment | None = None
     for number, stretch in shortlist:
-        hit = passages[number]
-        mean = np.sum([vectors[part] for part in stretch.parts], axis=0)
-        cosine = float(vectors[claim] @ mean / (np.linalg.norm(mean) or 1.0))
-        features = compare(claim, stretch.text, f"{hit.title}\n{hit.section}\n{hit.text}", cosine)
+        features = _compare(claim, passages[number], stretch, vectors)
         apart = 0.25 * features["numbers_far"] + 0.2 * features["names_far"] + 0.02 * len(stretch.parts)
         named = _LABEL_BONUS * (number + 1 in labels)
-        nearness = cosine + 0.8 * features["coverage"] + 0.1 * features["reverse"] - apart + named
+        nearness = features["cosine"] + 0.8 * features["coverage"] + 0.1 * features["reverse"] - apart + named
         if best is None or nearness > best.nearness:
             best = Alignment(number, stretch, features, nearness)
     return best
+
+
+def _compare(claim: str, hit: Hit, stretch: Stretch, vectors: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> dict[str, float]:
+    mean = np.sum([vectors[part] for part in stretch.parts], axis=0)
+    cosine = float(vectors[claim] @ mean / (np.linalg.norm(mean) or 1.0))
+    return compare(claim, stretch.text, f"{hit.title}\n{hit.section}\n{hit.text}", cosine)
 
 
 def _shortlist(claim: str, passages: Sequence[Hit]) -> list[tuple[int, Stretch]]:
