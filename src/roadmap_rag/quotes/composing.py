@@ -18,7 +18,7 @@ import numpy as np
 from roadmap_rag.citations.evidence import Encode, VectorMemory, stems
 from roadmap_rag.citations.render import Checked, Evidence, Verified, render
 from roadmap_rag.domain import Hit
-from roadmap_rag.quotes.answerable import answerability
+from roadmap_rag.quotes.answerable import Corpus, answerability
 from roadmap_rag.quotes.sentences import Candidate, candidates
 from roadmap_rag.text import terms
 
@@ -45,13 +45,16 @@ class _Scored:
     vector: np.ndarray
 
 
-def compose(question: str, hits: Sequence[Hit], encode: Encode, *, sources: int = 5, refuse: bool = True) -> Verified:
+def compose(
+    question: str, hits: Sequence[Hit], encode: Encode, *, corpus: Corpus | None = None, sources: int = 5, refuse: bool = True
+) -> Verified:
     """Three to six sentences from at most ``sources`` documents, or a Verified without sentences when the passages do not answer.
 
-    With ``refuse`` False the best sentences come in any case. ``details`` holds the reasons of a refusal and the scores.
+    With ``refuse`` False the best sentences come in any case. ``corpus`` tells what else is stored, for the decision to refuse. ``details``
+    holds the reasons of a refusal and the scores.
     """
-    judged = answerability(question, hits)
-    detail = {"answerable": round(judged.chance, 3), "missing": list(judged.missing)}
+    judged = answerability(question, hits, corpus)
+    detail = {"answerable": round(judged.chance, 3), "missing": list(judged.missing), "lacking": judged.lacking}
     if refuse and not judged.answerable:
         return render([], details=[detail])
     chosen = _choose(_score(question, hits, encode), sources)
