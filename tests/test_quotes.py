@@ -235,7 +235,11 @@ class TestAnswerability:
             ("How much faster is Zephyr with caching?", "Zephyr is 3x faster with caching.", "Zephyr 3 is faster with caching."),
             ("How much memory does Zephyr need?", "Zephyr needs 12 GB of memory.", "Zephyr needs 12 kinds of memory."),
             ("In which year was Zephyr released?", "Zephyr was released in 2021.", "Zephyr was released 21 times."),
-            ("Who wrote the Zephyr tutorial?", "The Zephyr tutorial was written by Ada Brook.", "The Zephyr tutorial was written by volunteers."),
+            (
+                "Who wrote the Zephyr tutorial?",
+                "The Zephyr tutorial was written by Ada Brook.",
+                "The Zephyr tutorial was written by volunteers.",
+            ),
         ],
         ids=["duration", "price", "speed", "size", "date", "person"],
     )

@@ -50,6 +50,7 @@ _FOREIGN = re.compile(
     re.IGNORECASE,
 )
 _SUFFIX = re.compile(r"-(?:like|style|based|class|size|sized|type|only|driven|tuned|trained|guided)$")
+_NUMERIC = frozenset(("speed", "memory", "duration", "share", "count", "quantity"))
 _CLEARLY = 0.1
 """From this gap on a refusal says that the kind of thing asked for is missing."""
 _PARTS = re.compile(r"[-_./+#]")
@@ -169,7 +170,8 @@ def _further_off(
 ) -> float:
     """How much more of the question the best sentence and its passage hold than the best that states a thing of the kind asked for.
 
-    What is counted may be called by another noun, so a sentence with any number of its own is worth half the way.
+    What is counted may be called by another noun and a unit be written in ways unforeseen, so a sentence with any number of its own is worth
+    half the way.
     """
     kind = wanted(question)
     if kind.kind == "anything":
@@ -185,7 +187,7 @@ def _further_off(
             best = max(best, share)
             if share > stating and states(sentence, kind, question, known):
                 stating = share
-            if share > counting and kind.kind == "count" and states_number(sentence, known):
+            if share > counting and kind.kind in _NUMERIC and states_number(sentence, known):
                 counting = share
             before = own
     return best - max(stating, (stating + counting) / 2)

@@ -23,33 +23,48 @@ _AMOUNT = r"\d[\d,]*(?:\.\d+)?"
 _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern, re.IGNORECASE))  # type: ignore[misc]
     for kind, pattern in (
-        ("anything", r"^\W*how (?:do|can|could|should|would|must|might)\b"),
+        (
+            "anything",
+            (
+                r"^\W*(?:why|how (?:do|does|did|is|are|was|were|has|have|can|could|should|would|will|must|might)"
+                r"|is|are|was|were|do|does|did|can|could|should|will|has|have)\b"
+            ),
+        ),
         ("anything", r"^(?!\W*(?:by )?how (?:many|much)\b).*\b(?:differ\w*|compar\w+)\b"),
         ("share", r"\b(?:which|what) (?:share|percentage|part|fraction|proportion)\b"),
-        ("money", r"\b(?:costs?|prices?|pay(?! off)|paid|fees?|charges?|spend|spent|dollars?|earn\w*|bill)\b"),
+        (
+            "money",
+            (
+                r"\b(?:what|how much) (?:do|does|did|would|must|has|have)\b.*\b(?:cost|pay|paid|charge|spend|spent|earn)\b(?! off)"
+                r"|\bhow much\b.*\b(?:cost|earn|paid|spent)\b|\b(?:what|which|how high) .*\b(?:price|fee)s?\b|\bhow many (?:\w+ )?dollars\b"
+            ),
+        ),
         (
             "speed",
             (
-                r"\bhow (?:much|many times) (?:faster|slower|quicker)\b|\b(?:per|an?) (?:second|minute)\b|\bthroughput\b|\bspeed-?ups?\b"
-                r"|\bby (?:what|which) factor|\bhow fast\b"
+                r"\bhow (?:much|many times) (?:faster|slower|quicker)\b|\bhow (?:many|much)\b.*\b(?:per|an?) (?:second|minute)\b|\bhow fast\b"
+                r"|\b(?:which|what) (?:\w+ ){0,2}(?:throughput|speed-?up)\b|\bby (?:what|which) factor"
             ),
         ),
         (
             "memory",
             (
-                r"\bhow (?:much|many|little|large)\s+(?:\w+\s+){0,2}(?:memory|v?ram|gigabytes?|disk|storage|gb)\b"
+                r"\bhow (?:much|little)\s+(?:\w+\s+){0,2}(?:memory|v?ram|disk|storage|space)\b|\bhow many\s+(?:\w+\s+)?(?:giga|mega)bytes\b"
                 r"|\bhow (?:large|big)\b.*\b(?:file|model|weights)\b|\b(?:which|what) (?:model|file) sizes?\b"
             ),
         ),
         (
             "duration",
             (
-                r"\bhow (?:long|quickly)\b|\bhow many\s+(?:\w+\s+){0,2}(?:hours?|minutes?|seconds?|days?|weeks?|months?)\b"
-                r"|\b(?:which|what)\s+(?:\w+\s+){0,2}latency\b|\bwhat delay\b"
+                r"\bhow long\b(?=.*\b(?:takes?|took|lasts?|lasted|needs?|runs?|ran|waits?|train\w*|until)\b)|\bhow quickly\b"
+                r"|\bhow many\s+(?:\w+\s+){0,2}(?:hours?|minutes?|seconds?|days?|weeks?|months?)\b|\b(?:which|what)\s+(?:\w+\s+){0,2}latency\b|\bwhat delay\b"
             ),
         ),
         ("date", r"^\W*when (?:was|were|did|is)\b|\b(?:which|what) (?:year|month|date)\b|\bsince (?:when|which)\b"),
-        ("person", r"\bwho\b|\bwhose\b|\bwhich (?:author|person|team|investor|publisher|researcher)s?\b"),
+        (
+            "person",
+            r"^\W*(?:by |with |to |for |from )?who(?:m|se)?\b|\band (?:by )?who(?:m)?\b|^\W*which (?:author|person|team|investor|publisher|researcher)s?\b",
+        ),
         ("place", r"^\W*(?:at |in |from )?(?:where|which (?:city|country|regions?|university|folder|directory))\b"),
         ("version", r"\b(?:which|what)\s+(?:[\w.+-]+\s+){0,2}(?:version|release)s?\b"),
     )
@@ -60,7 +75,7 @@ _MANY = re.compile(
     re.IGNORECASE,
 )
 _QUANTITY = re.compile(
-    r"\b(?:which|what|how (?:high|large|big|much|low))\s+(?:[\w'’./@+-]+\s+){0,5}?(scores?|accuracy|size|rates?|rank|ratio|dimensions?|temperature|length|recall|"
+    r"\b(?:which|what|how (?:high|large|big|much|low))\s+(?!(?:do|does|did|is|are|was|were|has|have|can)\b)(?:[\w'’./@+-]+\s+){0,5}?(scores?|accuracy|size|rates?|rank|ratio|dimensions?|temperature|length|recall|"
     r"precision|perplexity|elo|f1|ndcg\S*|threshold|coefficient|window|capacity|factor|error|utili[sz]ation|limit|seed|port|epsilon|beta|alpha)\b",
     re.IGNORECASE,
 )
@@ -163,8 +178,8 @@ def states(sentence: str, asked: Wanted, question: str, known: frozenset[float])
         return False
     if not asked.nouns:
         return True
-    found = [stem(word) for word in words(sentence)]
-    at = [place for place, word in enumerate(found) if any(_alike(word, noun) for noun in asked.nouns)]
+    found = words(sentence)
+    at = [place for place, word in enumerate(found) if any(_alike(stem(word), noun) for noun in asked.nouns)]
     if asked.kind == "quantity":
         return bool(at)
     amounts = [place for place, word in enumerate(found) if _NUMERAL.fullmatch(word) or NUMBER_WORD.fullmatch(word)]
