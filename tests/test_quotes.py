@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadmap_rag.domain import Hit
-from roadmap_rag.quotes import answerability, compose, instruction_like
+from roadmap_rag.quotes import Corpus, answerability, compose, instruction_like
 from roadmap_rag.quotes.sentences import candidates
 from test_citations import encode
 
@@ -248,20 +249,61 @@ class TestAnswerability:
             "How many V100 cards did the LoRA authors use for GPT-3?", [hit(self.PASSAGE.replace("on V100", "on 24 V100"))]
         )
         assert estimate.chance < stated.chance
+        assert (estimate.lacking, stated.lacking) == ("no passage that fits gives such a number", "")
 
     @pytest.mark.parametrize("number", ["two", "thirteen", "seventeen", "ninety"])
     def test_numbers_may_be_words(self, number: str) -> None:
         passage = hit(f"A zephyr cell keeps exactly {number} memory slots and forgets the oldest one first.")
         assert answerability("How many memory slots does a zephyr cell keep?", [passage]).answerable
 
+    @pytest.mark.parametrize(
+        ("question", "said", "unsaid"),
+        [
+            ("How long did the merge of Zephyr take?", "The merge of Zephyr took 45 minutes.", "The merge of Zephyr took 45 steps."),
+            ("What does a Zephyr licence cost?", "A Zephyr licence costs $20.", "A Zephyr licence lists its cost on page 20."),
+            ("How much faster is Zephyr with caching?", "Zephyr is 3x faster with caching.", "Zephyr 3 is faster with caching."),
+            ("How much memory does Zephyr need?", "Zephyr needs 12 GB of memory.", "Zephyr needs 12 kinds of memory."),
+            ("In which year was Zephyr released?", "Zephyr was released in 2021.", "Zephyr was released 21 times."),
+            (
+                "Who wrote the Zephyr tutorial?",
+                "The Zephyr tutorial was written by Ada Brook.",
+                "The Zephyr tutorial was written by volunteers.",
+            ),
+        ],
+        ids=["duration", "price", "speed", "size", "date", "person"],
+    )
+    def test_a_sentence_must_give_the_kind_of_thing_that_is_asked_for(self, question: str, said: str, unsaid: str) -> None:
+        given, kept = answerability(question, [hit(said)]), answerability(question, [hit(unsaid)])
+        assert given.answerable
+        assert kept.features["kind further off"] > given.features["kind further off"]
+
     def test_other_questions_are_answered_unless_what_they_name_is_missing(self) -> None:
         asked = answerability("Why are the adapters merged?", [hit(self.PASSAGE)])
-        elsewhere = answerability("Why are the adapters of Falcon-180B merged after 37 epochs?", [hit(self.PASSAGE)])
+        elsewhere = answerability("Why are the adapters of Falcon-180B merged?", [hit(self.PASSAGE)])
         assert asked.answerable
         assert elsewhere.chance < asked.chance
 
     def test_names_that_no_passage_has_are_told(self) -> None:
-        assert answerability("Does LoRA beat QLoRA on HotpotQA?", [hit(self.PASSAGE)]).missing == ("hotpotqa", "qlora")
+        estimate = answerability("Does LoRA beat QLoRA on HotpotQA?", [hit(self.PASSAGE)])
+        assert estimate.missing == ("QLoRA", "HotpotQA")
+        assert estimate.lacking == "no passage mentions QLoRA or HotpotQA"
+
+    def test_the_rest_of_the_document_counts_too(self) -> None:
+        question = "How do I fold a LoRA adapter into Falcon-180B?"
+        passage = hit(self.PASSAGE)
+        whole = Corpus(1_000, lambda words: dict.fromkeys(words, 5), lambda url: f"{passage.text} It also folds adapters into Falcon-180B.")
+        cut = Corpus(1_000, lambda words: dict.fromkeys(words, 5), lambda url: passage.text)
+        assert answerability(question, [passage], whole).chance > answerability(question, [passage], cut).chance
+
+    def test_the_names_of_two_subjects_may_stand_in_two_documents(self) -> None:
+        texts = {"u": "Zephyr folds adapters into the model.", "v": "Mistral folds nothing."}
+        pages = [replace(hit(text, rank), url=url) for rank, (url, text) in enumerate(texts.items(), start=1)]
+        corpus = Corpus(1_000, lambda words: dict.fromkeys(words, 5), texts.get)
+        assert answerability("How do Zephyr and Mistral each fold adapters?", pages, corpus).features["names not in document"] == 0
+        assert answerability("How does Zephyr fold adapters of Mistral?", pages, corpus).features["names not in document"] > 0
+
+    def test_nothing_is_said_of_a_question_in_another_language(self) -> None:
+        assert not any(answerability("Wie viele Karten hat Falcon-180B und was ist das?", [hit(self.PASSAGE)]).features.values())
 
     def test_without_passages_nothing_is_answerable(self) -> None:
         assert not answerability("What is LoRA?", []).answerable

@@ -39,7 +39,7 @@ from roadmap_rag.domain import (
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import estimate_prompt_tokens, silent_callbacks
 from roadmap_rag.prompt import VERSION, Prompt, build_prompt
-from roadmap_rag.quotes import compose
+from roadmap_rag.quotes import Corpus, compose
 from roadmap_rag.retrieve import Retrieval, Retriever, WordEncoder
 from roadmap_rag.roadmap import Roadmap, RoadmapAnswer, answer_from_roadmap
 
@@ -312,11 +312,13 @@ class RoadmapQueryEngine(BaseQueryEngine):
 
     def _quote(self, asked: _Asked, hits: Sequence[Hit]) -> Answer:
         begun = time.perf_counter()
-        composed = compose(asked.retrieval.standalone, hits, self._encode)
+        generation = self._retriever.generation()
+        corpus = Corpus(generation.manifest.chunks, generation.frequencies, generation.text)
+        composed = compose(asked.retrieval.standalone, hits, self._encode, corpus=corpus)
         timings = Timings(retrieve=asked.retrieval.seconds, verify=time.perf_counter() - begun)
         asked.trace |= {"verification": list(composed.details)}
         if not composed.supported:
-            return self._refuse(asked, "no_passage", timings=timings)
+            return self._refuse(asked, "no_passage", lacking=composed.details[0]["lacking"], timings=timings)
         return self._answer(asked, composed, None, timings, Tokens())
 
     def _answer(self, asked: _Asked, verified: Verified, model: str | None, timings: Timings, tokens: Tokens) -> Answer:
@@ -342,6 +344,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         asked: _Asked,
         reason: RefusalReason,
         *,
+        lacking: str = "",
         model: str | None = None,
         timings: Timings | None = None,
         tokens: Tokens | None = None,
@@ -351,7 +354,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         return Answer(
             question=asked.question,
             standalone=asked.retrieval.standalone,
-            answer=_explain_refusal(nearest),
+            answer=_explain_refusal(nearest, lacking),
             refused=True,
             reason=reason,
             notices=tuple(asked.notices),
@@ -427,9 +430,11 @@ def _shifted(text: str, shift: int) -> str:
     return re.sub(r"\[(\d+)\]", lambda match: f"[{int(match[1]) + shift}]", text)
 
 
-def _explain_refusal(nearest: Sequence[NearestTopic]) -> str:
+def _explain_refusal(nearest: Sequence[NearestTopic], lacking: str) -> str:
+    """Why there is no answer, where that is known, and what is nearest to the question."""
     titles = ", ".join(topic.title for topic in nearest)
-    text = f"The sources do not answer this. The nearest topics of the roadmap are: {titles}."
+    why = f": {lacking}" if lacking else ""
+    text = f"The sources do not answer this{why}. The nearest topics of the roadmap are: {titles}."
     missing = sum(len(topic.missing) for topic in nearest)
     if missing:
         text += f" {missing} of their sources {'is' if missing == 1 else 'are'} not ingested."

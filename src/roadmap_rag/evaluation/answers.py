@@ -58,6 +58,8 @@ def score(question: Question, answer: Mapping[str, Any], system: str, documents:
     """A row from an answer as ``asking.ask`` returns it."""
     shown = shown_text(answer)
     scores: Scores = {}
+    if (estimate := _estimate(answer)) is not None:
+        scores["chance"] = estimate
     if question.answerable:
         scores |= _answerable(question, answer, shown)
     else:
@@ -92,6 +94,14 @@ def score(question: Question, answer: Mapping[str, Any], system: str, documents:
         answer["tokens"],
         answer["key"],
     )
+
+
+def _estimate(answer: Mapping[str, Any]) -> float | None:
+    """How likely the quotes were thought to answer, 0 when retrieval found nothing; None where the quotes did not decide."""
+    if answer["model"] or answer["roadmap"]:
+        return None
+    details = answer["trace"].get("verification") or ()
+    return float(details[0]["answerable"]) if details and "answerable" in details[0] else 0.0 if answer["refused"] else None
 
 
 def _answerable(question: Question, answer: Mapping[str, Any], shown: str) -> Scores:
@@ -181,6 +191,8 @@ RATES = (
 )
 HEADLINE = ("facts", "all facts", "false refusal", "citation precision", "citation recall", "refused")
 """What is compared between runs."""
+GIVEN_UP = (0.03, 0.05, 0.07, 0.10, 0.15, 0.20)
+"""Shares of false refusals at which the curve of refusals is told."""
 
 
 def table(rows: Sequence[Row]) -> Iterable[Metric]:
@@ -204,10 +216,21 @@ def _half(label: str, rows: Sequence[Row]) -> Iterable[Metric]:
     for kind in ("out-of-domain", "unanswerable", "false-premise"):
         yield _rate(f"{label}: {kind} refused", "refused", [row for row in rows if row.type == kind])
     yield _rate(f"{label}: false-premise refused or corrected", "refused or corrected", rows)
+    yield from _curve(label, rows)
     counted = [row.counts for row in rows]
     yield summarise_ratio(f"{label}: sentences marked", "of sentences", [(each["marked"], each["sentences"]) for each in counted])
     pairs = [(each["not evident"], each["shown"]) for each in counted]
     yield summarise_ratio(f"{label}: shown unmarked without evident support", "of sentences", pairs)
+
+
+def _curve(label: str, rows: Sequence[Row]) -> Iterable[Metric]:
+    """What the quotes' estimate would refuse of near misses and false premises, by the share of the answerable that it would give up."""
+    good = sorted(row.scores["chance"] for row in rows if "chance" in row.scores and "false refusal" in row.scores)
+    for kind in ("unanswerable", "false-premise"):
+        chances = [row.scores["chance"] for row in rows if row.type == kind and "chance" in row.scores]
+        for lost in GIVEN_UP if good and chances else ():
+            threshold = good[int(lost * len(good))]
+            yield summarise(f"{label}: {kind} refused at {lost:.0%} false refusals", SHARE, [float(each < threshold) for each in chances])
 
 
 def _rate(label: str, name: str, rows: Sequence[Row]) -> Metric:

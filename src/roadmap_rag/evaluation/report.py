@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from roadmap_rag.evaluation.comparing import Compared
-from roadmap_rag.evaluation.plots import bar_plot, trend_plot
+from roadmap_rag.evaluation.plots import bar_plot, curve_plot, trend_plot
 
 PASSAGE_SHOWN = 600
 """Characters of a passage in the report; the whole stands under its address."""
 CHANGES_SHOWN = 40
+_REFUSED_AT = re.compile(r"quotes, (.+) refused at (\d+)% false refusals")
 TRENDS = ("facts", "false refusal", "out-of-domain refused", "unanswerable refused", "injection hits")
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em;color:#1c1c1c;background:#fff}
@@ -132,6 +134,12 @@ def _plots(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> s
                 lines[f"{system}: {name}"] = points
     if lines:
         plots.append(trend_plot("over the runs of this suite, oldest first", lines))
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for row in record["metrics"]:
+        if (point := _REFUSED_AT.fullmatch(row["name"])) and row["value"] is not None:
+            curves.setdefault(point[1], []).append((int(point[2]) / 100, row["value"]))
+    if curves:
+        plots.append(curve_plot("refused by the answer in quotes", "false refusals", "refusals", curves))
     return "<h2>Plots</h2>" + "".join(plots) if plots else ""
 
 

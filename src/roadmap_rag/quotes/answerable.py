@@ -1,9 +1,10 @@
 """Whether the passages say what is asked for, as far as words can tell.
 
 A near miss (the right subject, but the fact that is asked for stands nowhere) retrieves passages that look as good as those of a question
-that is answered: closeness, rare words and relevance do not tell them apart. What does a little: numbers and names of the question that
-stand in no passage, and, where a number is asked for, whether a sentence that shares the question's words states one. The weights are
-fitted to the golden questions (``constants.json``, by ``roadmap_rag.evaluation.refusals``).
+that is answered: closeness, rare words and relevance do not tell them apart. Four things do. Names that no passage has; names that the
+best document lacks; for a question that names its subject, other words that nothing in the subject's document holds; and how much better
+the best sentence of all matches the question than the best that states a thing of the kind asked for (``asked``): a price, a duration, a
+number of that noun, a person. The weights are fitted to the golden questions (``constants.json``, by ``roadmap_rag.evaluation.refusals``).
 """
 
 from __future__ import annotations
@@ -12,52 +13,112 @@ import functools
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from roadmap_rag.citations.compare import Vocabulary, context_words, names_missing, read, vocabulary
 from roadmap_rag.domain import Hit
-from roadmap_rag.text import numbers, sentence_spans, terms
+from roadmap_rag.quotes.asked import described, states, states_number, wanted
+from roadmap_rag.text import STOP_WORDS, sentence_spans, stem, terms, words
 
 CONSTANTS = Path(__file__).with_name("constants.json")
-FEATURES = ("numbers held", "names missing", "asks number", "number further off")
+FEATURES = ("names missing", "names not in document", "words not in document", "kind further off")
 
-_ASKS_NUMBER = re.compile(
-    r"\bhow (?:many|much|large|long|big|fast|old|often|high|far|few)\b|\bwhen (?:was|were|did)\b|\bcosts?\b|\bwie (?:viele?|lange|groß|hoch|schnell|oft|alt)\b|多少|几个|"
-    r"\b(?:what|which)\b(?:\s+[\w-]+){0,4}?\s+(?:score|accuracy|size|rate|percentage|percent|number|version|year|price|ratio|speed|throughput|dimension|amount|date|charge|"
-    r"driver|win rate)s?\b",
-    re.IGNORECASE,
-)
-_DIGITS = re.compile(r"(?<![\w.-])\d{1,12}(?:\.\d+)?")
-_NUMBER_WORD = re.compile(
-    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundreds?|thousands?"
-    r"|millions?|billions?|half|twice|double[ds]?|triple[ds]?|once|zero)\b",
-    re.IGNORECASE,
-)
+_DOCUMENTS = 4
+"""Documents of the passages that are looked through, in the order of their best passage."""
 _IN_SENTENCE_BEFORE, _IN_HEADING = 0.7, 0.5
 """What a word of the question counts that stands one sentence earlier, or in the heading above."""
+_TELLING = 0.35
+"""A name tells something when its rarity is above this share of the greatest: GPU and LLM do not."""
+_QUIET = 0.4
+_QUIET_WORDS = frozenset(
+    """author authors paper page article guide tutorial post blog team readme work name names named kind kinds type types number numbers
+    default defaults example case thing use using need needs works take takes get gets come comes go goes let set sets best good better
+    well one two still just even already first last new own people person many much long often fast far high large big little""".split()
+)
+"""Words that ask more than they say; they count for less, and are never missed."""
+_COMPARES = re.compile(
+    r"\b(?:each|both|versus|vs|compar\w+|differ\w*|respectively|apart|than)\b|,? and (?:which|what|how|why|where|when|in the|those|for)\b|: |"
+    r"(?-i:[\w.-]*[A-Z][\w.-]* (?:and|or) (?:the |for |in |on |of |by |its |does |which )?[\w.-]*[A-Z])",
+    re.IGNORECASE,
+)
+"""A question with two subjects: its names may stand in several documents."""
+_FOREIGN = re.compile(
+    r"\b(?:der|die|das|und|ist|wie|wird|nicht|ein|eine|welche\w*|warum|le|les|des|est|pour|el|los|una|por|para)\b|[\u3400-\u9fff]",
+    re.IGNORECASE,
+)
+_SUFFIX = re.compile(r"-(?:like|style|based|class|size|sized|type|only|driven|tuned|trained|guided)$")
+_NUMERIC = frozenset(("speed", "memory", "duration", "share", "count", "quantity"))
+_CLEARLY = 0.1
+"""From this gap on a refusal says that the kind of thing asked for is missing."""
+_PARTS = re.compile(r"[-_./+#]")
+_LONG_NAME = 5
+"""A name of so many letters is also found inside a word, or in the address."""
+_CELL_LINES = 600
+"""A stretch without sentence ends that is longer than this, such as a table, is read line by line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What is stored beside the passages that were found.
+
+    ``frequencies`` says in how many of all ``passages`` each search term stands, ``text`` gives a whole document by its address.
+    """
+
+    passages: int
+    frequencies: Callable[[Collection[str]], Mapping[str, int]]
+    text: Callable[[str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Answerability:
-    """``chance`` that the passages answer, 0 to 1; ``missing``: names of the question that no passage has."""
+    """``chance`` that the passages answer, 0 to 1; ``missing``: names of the question that no passage has, as the question writes them.
+
+    ``lacking`` says in a clause what speaks against an answer, and is empty where nothing does that can be named.
+    """
 
     answerable: bool
     chance: float = 1.0
     missing: tuple[str, ...] = ()
+    lacking: str = ""
     features: Mapping[str, float] = field(default_factory=dict)
 
 
-def answerability(question: str, hits: Sequence[Hit]) -> Answerability:
-    """An estimate for a question and the passages found for it."""
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text as words of a question are looked for in it."""
+
+    vocabulary: Vocabulary
+    words: frozenset[str]
+    plain: str
+
+    def holds(self, word: str) -> bool:
+        bare = _SUFFIX.sub("", word)
+        return (
+            self.vocabulary.covers(stem(word))
+            or self.vocabulary.covers(stem(bare))
+            or not names_missing(frozenset((bare,)), self.words)
+            or (len(bare) >= _LONG_NAME and bare in self.plain)
+        )
+
+
+def answerability(question: str, hits: Sequence[Hit], corpus: Corpus | None = None) -> Answerability:
+    """An estimate for a question and the passages found for it; without a corpus the passages are all that is known."""
     if not hits:
         return Answerability(False, 0.0)
-    missing = names_missing(read(question).names, context_words("\n".join(_context(hit) for hit in hits)))
-    known, features = constants(), measure(question, hits)
+    known = constants()
+    features, missing = measure(question, hits, corpus)
     probability = chance(features, known["weight"], known["bias"])
-    return Answerability(probability >= known["threshold"], probability, missing, features)
+    return Answerability(probability >= known["threshold"], probability, missing, _lacking(question, features, missing), features)
+
+
+def _lacking(question: str, features: Mapping[str, float], missing: Sequence[str]) -> str:
+    if missing:
+        return f"no passage mentions {' or '.join(missing)}"
+    thing = described(question)
+    return f"no passage that fits gives {thing}" if thing and features["kind further off"] >= _CLEARLY else ""
 
 
 def chance(features: Mapping[str, float], weights: Mapping[str, float], bias: float) -> float:
@@ -65,59 +126,131 @@ def chance(features: Mapping[str, float], weights: Mapping[str, float], bias: fl
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
 
 
-def asks_number(question: str) -> bool:
-    return bool(_ASKS_NUMBER.search(question))
+def measure(question: str, hits: Sequence[Hit], corpus: Corpus | None = None) -> tuple[dict[str, float], tuple[str, ...]]:
+    """``FEATURES``, each 0 where nothing speaks against an answer and at most 1, and the names that no passage has.
 
-
-def measure(question: str, hits: Sequence[Hit]) -> dict[str, float]:
-    """``FEATURES``: the largest share of the question's numbers that a passage holds, names that no passage has (0 to 2), and for a
-    question that asks for a number 1 and by how much the best sentence of all beats the best with a number in the share of the question's
-    words (rare ones count more)."""
-    asked = read(question)
-    contexts = [_context(hit) for hit in hits]
-    missing = names_missing(asked.names, context_words("\n".join(contexts)))
-    given = numbers(question)
-    number = asks_number(question)
-    return {
-        "numbers held": max(sum(each in context for each in given) / len(given) for context in contexts) if given else 1.0,
-        "names missing": float(min(len(missing), 2)),
-        "asks number": float(number),
-        "number further off": _further_off(question, hits, asked.numbers) if number else 0.0,
+    Names count by the rarest that is missing, other words by their share; both by rarity. A question in another language than the passages
+    shares too few words with them: nothing is said of it.
+    """
+    if _FOREIGN.search(question):
+        return dict.fromkeys(FEATURES, 0.0), ()
+    corpus = corpus or _only(hits)
+    asked = [word for word in _words(question) if word not in STOP_WORDS]
+    rarity, greatest = _rarities(asked, corpus)
+    total = sum(rarity.values()) or 1.0
+    known = read(question)
+    names = [word for word in asked if word in known.names and word not in _QUIET_WORDS and rarity[word] > _TELLING * greatest]
+    others = [word for word in asked if word not in names and word not in _QUIET_WORDS]
+    passages = [_read(f"{hit.url} {_context(hit)}") for hit in hits]
+    absent = [name for name in names if not any(passage.holds(name) for passage in passages)]
+    pages = list(dict.fromkeys((hit.url, hit.title) for hit in hits if not hit.url.startswith("roadmap:")))[:_DOCUMENTS]
+    held = [
+        {word for word in asked if text.holds(word)}
+        for url, title in pages or [(hits[0].url, hits[0].title)]
+        for text in (_read(f"{url} {title}\n{corpus.text(url) or ''}"),)
+    ]
+    best = max(held, key=lambda each: (round(sum(rarity[name] for name in names if name in each), 3), sum(rarity[word] for word in each)))
+    two = bool(_COMPARES.search(question))
+    within = set[str]().union(*held) if two else best
+    weight_of_names = sum(rarity[name] for name in names)
+    anchored = 0.0 if two or not names else sum(rarity[name] for name in names if name in best) / weight_of_names
+    lacking = sum(rarity[word] for word in others if word not in within) / (sum(rarity[word] for word in others) or 1.0)
+    features = {
+        "names missing": max((rarity[name] for name in absent), default=0.0) / greatest,
+        "names not in document": max((rarity[name] for name in names if name not in within), default=0.0) / greatest,
+        "words not in document": anchored * lacking,
+        "kind further off": _further_off(question, hits, passages, {word: value / total for word, value in rarity.items()}, known.numbers),
     }
+    written = {word.casefold(): word for word in re.findall(r"[\w./+#-]*\w", question)}
+    return features, tuple(written.get(name, name) for name in absent)
 
 
-def _further_off(question: str, hits: Sequence[Hit], asked: frozenset[float]) -> float:
-    seen = [vocabulary(_context(hit)) for hit in hits]
-    weights = {word: math.log(1 + len(hits) / (sum(each.covers(word) for each in seen) + 0.5)) for word in dict.fromkeys(terms(question))}
-    best = best_number = 0.0
-    for hit in hits:
+def _further_off(
+    question: str, hits: Sequence[Hit], passages: Sequence[_Text], weights: Mapping[str, float], known: frozenset[float]
+) -> float:
+    """How much more of the question the best sentence and its passage hold than the best that states a thing of the kind asked for.
+
+    What is counted may be called by another noun and a unit be written in ways unforeseen, so a sentence with any number of its own is worth
+    half the way.
+    """
+    kind = wanted(question)
+    if kind.kind == "anything":
+        return 0.0
+    best = stating = counting = 0.0
+    for hit, passage in zip(hits, passages, strict=True):
+        around = sum(weight for word, weight in weights.items() if passage.holds(word))
         above = vocabulary(f"{hit.title} {hit.section}")
         before = Vocabulary(())
-        for start, end in sentence_spans(hit.text):
-            sentence = hit.text[start:end]
+        for sentence in _sentences(hit.text):
             own = vocabulary(sentence)
-            share = _share(weights, own, before, above)
+            share = (_share(weights, own, before, above) + around) / 2
             best = max(best, share)
-            if states_number(sentence, asked):
-                best_number = max(best_number, share)
+            if share > stating and states(sentence, kind, question, known):
+                stating = share
+            if share > counting and kind.kind in _NUMERIC and states_number(sentence, known):
+                counting = share
             before = own
-    return best - best_number
-
-
-def states_number(sentence: str, asked: frozenset[float]) -> bool:
-    """Whether the sentence has a number of its own: in digits that are no part of a name (not GPT-3, not V100), or in words."""
-    return bool(_NUMBER_WORD.search(sentence)) or any(float(digits) not in asked for digits in _DIGITS.findall(sentence))
-
-
-def _context(hit: Hit) -> str:
-    return f"{hit.title}\n{hit.section}\n{hit.text}"
+    return best - max(stating, (stating + counting) / 2)
 
 
 def _share(weights: Mapping[str, float], own: Vocabulary, before: Vocabulary, above: Vocabulary) -> float:
     def part(word: str) -> float:
-        return 1.0 if own.covers(word) else _IN_SENTENCE_BEFORE if before.covers(word) else _IN_HEADING if above.covers(word) else 0.0
+        if _covers(own, word):
+            return 1.0
+        return _IN_SENTENCE_BEFORE if _covers(before, word) else _IN_HEADING if _covers(above, word) else 0.0
 
-    return sum(weight * part(word) for word, weight in weights.items()) / (sum(weights.values()) or 1.0)
+    return sum(weight * part(word) for word, weight in weights.items())
+
+
+def _covers(found: Vocabulary, word: str) -> bool:
+    """Whether the word is there, or all parts of a compound."""
+    return found.covers(stem(word)) or all(found.covers(stem(part)) for part in _PARTS.split(word))
+
+
+def _sentences(text: str) -> list[str]:
+    found = []
+    for start, end in sentence_spans(text):
+        sentence = text[start:end]
+        found.extend([line for line in sentence.split("\n") if line.strip()] if len(sentence) > _CELL_LINES else [sentence])
+    return found
+
+
+def _words(question: str) -> list[str]:
+    bare = (word.removesuffix("'s").removesuffix("’s") for word in words(question))
+    return list(dict.fromkeys(word for word in bare if any(char.isalnum() for char in word)))
+
+
+def _rarities(asked: Sequence[str], corpus: Corpus) -> tuple[dict[str, float], float]:
+    """Inverse document frequency of each word, of a compound by its rarest part, and that of a word that stands nowhere."""
+    parts = {word: terms(word) for word in asked}
+    counts = corpus.frequencies({part for found in parts.values() for part in found}) if parts else {}
+
+    def rarity(word: str) -> float:
+        count = min((counts[part] for part in parts[word] if part in counts), default=0)
+        value = math.log(1 + (corpus.passages - count + 0.5) / (count + 0.5))
+        return value * (_QUIET if word in _QUIET_WORDS else 1.0)
+
+    return {word: rarity(word) for word in asked}, math.log(2 + 2 * corpus.passages)
+
+
+def _only(hits: Sequence[Hit]) -> Corpus:
+    """The passages themselves as all that is known."""
+
+    def frequencies(wanted: Collection[str]) -> Mapping[str, int]:
+        seen = [vocabulary(_context(hit)) for hit in hits]
+        counts = {word: sum(each.covers(word) for each in seen) for word in wanted}
+        return {word: count for word, count in counts.items() if count}
+
+    return Corpus(len(hits), frequencies, lambda url: "\n".join(hit.text for hit in hits if hit.url == url))
+
+
+@functools.lru_cache(maxsize=256)
+def _read(text: str) -> _Text:
+    return _Text(vocabulary(text), context_words(text), text.casefold())
+
+
+def _context(hit: Hit) -> str:
+    return f"{hit.title}\n{hit.section}\n{hit.text}"
 
 
 @functools.cache
