@@ -18,7 +18,8 @@ from roadmap_rag.evaluation.facts import states
 from roadmap_rag.evaluation.golden import Evidence, Question, load_questions
 from roadmap_rag.evaluation.metrics import mcnemar, summarise_ratio
 from roadmap_rag.evaluation.runs import Cache, sample
-from roadmap_rag.evaluation.suites import Wanted, run_answers
+from roadmap_rag.evaluation.suites import Wanted, run_answers, run_retrieval
+from roadmap_rag.retrieve import Retrieval
 from roadmap_rag.wiring import App
 
 EVAL = Path(__file__).parents[1] / "eval"
@@ -220,6 +221,38 @@ def test_a_killed_run_is_continued_and_asks_nothing_twice(app: App, tmp_path: Pa
         assert record[name], name
 
 
+def test_the_retrieval_suite_is_a_run_too_and_searches_once(app: App, tmp_path: Path) -> None:
+    first = run_retrieval(Wanted(app, EVAL, tmp_path, NOW, limit=12, half="dev"))
+    record, rows = runs.load(tmp_path, first["run"])
+    assert record["half"] == "dev"
+    assert {row["half"] for row in rows} == {"dev"}
+    assert all(("refused" in row["scores"]) != ("passage hit@5" in row["scores"]) for row in rows)
+    assert " right roadmap:" in "".join(row["answer"] for row in rows)
+    cached = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    assert len(cached) == len(rows) == 12
+    again = run_retrieval(Wanted(app, EVAL, tmp_path, "2026-01-02T00:00:00Z", limit=12, half="dev", compare_with=first["run"]))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == cached
+    assert again["notes"] == [f"search, against {first['run']}: no difference shown"]
+    assert Path(again["report"]).read_text("utf-8").count("<svg") == 3
+
+
+def test_a_search_that_finds_nothing_is_called_worse(app: App, tmp_path: Path) -> None:
+    right = run_retrieval(Wanted(app, EVAL, tmp_path, NOW, types=("roadmap",)))
+    poor = run_retrieval(
+        Wanted(app, EVAL, tmp_path, NOW, types=("roadmap",), compare_with=right["run"]),
+        lambda question: Retrieval(question.question, question.question, (), 0.0),
+        "baseline-nothing",
+    )
+    assert poor["run"].startswith("baseline-nothing-")
+    (said,) = poor["notes"]
+    assert said.startswith(f"search, against {right['run']}: worse in passage hit@5 (McNemar, 0 up, ")
+    assert "better" not in said
+    verdicts = {each["name"]: each["verdict"] for each in poor["compared"]}
+    assert verdicts["search: MRR"] == "worse"
+    assert len(poor["worse"]) > 50
+    assert "class='bad'>worse</td>" in Path(poor["report"]).read_text("utf-8")
+
+
 def test_an_unknown_run_is_named_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no run x; the latest are: none"):
         runs.load(tmp_path, "x")
@@ -277,6 +310,7 @@ def test_the_command_prints_one_object_and_keeps_its_report(roadmap_home: Path) 
         (["--limit", "0"], 2, "--limit must be at least 1"),
         (["--compare", "answers-x"], 2, "there is no run answers-x; the latest are: "),
         (["--model", "llama3"], 1, "no model is running"),
+        (["--gate", "--half", "dev"], 2, "the bounds are for all types and both halves: leave out --type and --half with --gate"),
         (["--gate", "--limit", "7"], 1, "golden questions are not in the index; run: roadmap-rag ingest"),
     ],
 )

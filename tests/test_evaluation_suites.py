@@ -20,7 +20,7 @@ from roadmap_rag.cli import _each_suite, _together
 from roadmap_rag.domain import Hit
 from roadmap_rag.errors import SettingsError
 from roadmap_rag.evaluation import redteam, robustness, suites
-from roadmap_rag.evaluation.comparing import Compared, compare_runs
+from roadmap_rag.evaluation.comparing import Compared, compare_runs, compare_systems
 from roadmap_rag.evaluation.facts import states
 from roadmap_rag.evaluation.gate import check_gate, raise_floors, read_floors
 from roadmap_rag.evaluation.golden import Evidence, Question, load_questions
@@ -311,11 +311,26 @@ def test_runs_are_compared_question_by_question() -> None:
     main = by_name["quotes: facts (McNemar, 10 up, 0 down)"]
     assert (main.difference, main.n) == (round(10 / 19, 4), 19)
     assert main.p == pytest.approx(2 / 1024, abs=1e-4)
+    assert main.verdict == "better"
+    assert found.said("answers-0")[0].startswith("quotes, against answers-0: better in facts (McNemar, 10 up, 0 down) +0.526 [")
+    assert compare_runs(before, before).said("answers-0") == ["quotes, against answers-0: no difference shown"]
     assert "quotes, number: facts (McNemar, 10 up, 0 down)" in by_name
     assert "quotes, source pdf: facts (McNemar, 10 up, 0 down)" in by_name
     assert [change["id"] for change in found.better] == [str(number) for number in range(0, 19, 2)]
     assert (found.better[0]["answer_before"], found.better[0]["answer_now"]) == ("old", "new")
     assert found.worse == []
+
+
+def test_a_model_is_compared_with_the_quotes_on_the_same_questions() -> None:
+    quotes = [answered(str(number), 0.0) for number in range(20)]
+    model = [answered(str(number), 1.0) | {"system": "m"} for number in range(10)]
+    found = compare_systems([*quotes, *model], "quotes")
+    assert [(each.name, each.n) for each in found.comparisons if "," not in each.name.partition(":")[0]] == [
+        ("m beside quotes: facts (McNemar, 10 up, 0 down)", 10),
+        ("m beside quotes: all facts (McNemar, 10 up, 0 down)", 10),
+    ]
+    assert found.said()[0].startswith("m beside quotes: better in facts")
+    assert compare_systems(quotes, "quotes").said() == []
 
 
 def floors(tmp_path: Path) -> Path:
@@ -480,13 +495,16 @@ def test_ragas_scores_through_any_compatible_server() -> None:
 
 def part(suite: str, *, passed: bool | None) -> dict[str, Any]:
     gate = None if passed is None else {"passed": passed, "shortfalls": [] if passed else [{"name": suite}], "notes": []}
-    return {"run": f"{suite}-1", "suite": suite, "metrics": [{"name": "m", "value": 1.0}], "gate": gate, "stored": suite}
+    found = {"metrics": [{"name": "m", "value": 1.0}], "compared": [{"name": "m", "verdict": "worse"}], "gate": gate}
+    return {"run": f"{suite}-1", "suite": suite, "stored": suite, "report": f"{suite}.html", "seconds": 1.5} | found
 
 
 def test_all_suites_are_one_object() -> None:
     both = _together([part("retrieval", passed=True), part("answers", passed=False), part("ragas", passed=None)])
     assert both["run"] == "retrieval-1 answers-1 ragas-1"
     assert [metric["name"] for metric in both["metrics"]] == ["retrieval, m", "answers, m", "ragas, m"]
+    assert [each["name"] for each in both["compared"]] == ["retrieval, m", "answers, m", "ragas, m"]
+    assert both["suites"]["answers"] == {"report": "answers.html", "seconds": 1.5}
     assert both["gate"] == {"passed": False, "shortfalls": [{"name": "answers"}], "notes": []}
     assert _together([part("answers", passed=None)])["gate"] is None
 

@@ -38,6 +38,7 @@ INTERRUPTED = 130
 SUGGESTED = 20
 """Drafts of questions from passages, unless told otherwise."""
 SUITES = ("retrieval", "answers", "robustness", "ragas", "all")
+TYPES = ("concept", "how-to", "number", "comparison", "roadmap", "follow-up", "injection", "unanswerable", "false-premise", "out-of-domain")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -142,6 +143,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("action", nargs="?", choices=["run", "suggest"], default="run", help="suggest: draft new golden questions")
     evaluate.add_argument("--suite", choices=SUITES, default="retrieval", help="what to measure (default retrieval)")
     evaluate.add_argument("--limit", type=int, metavar="N", help="ask a stratified sample of N questions (default: all, a model 40)")
+    evaluate.add_argument("--type", action="append", choices=TYPES, help="ask only questions of this type; can be given again")
+    evaluate.add_argument("--half", choices=["dev", "test"], default="", help="ask only one half: dev to develop on, test to measure")
     evaluate.add_argument("--model", metavar="NAME", help="measure this model beside the quotes")
     evaluate.add_argument("--judge", metavar="NAME", help="which model judges answers, or 'checks': the program's own")
     evaluate.add_argument("--labelled", type=int, metavar="N", help="labelled answers that the judge's card is made on (default 24)")
@@ -559,7 +562,6 @@ def _suggest(options: argparse.Namespace, golden: Path) -> int:
 
 
 def _run_suite(options: argparse.Namespace, data: Path, now: str, progress: Callable[[Progress], None]) -> dict[str, Any]:
-    from roadmap_rag.evaluation import retrieval
     from roadmap_rag.evaluation.suites import RUNNERS, Wanted
     from roadmap_rag.ingest import Progress
 
@@ -571,36 +573,27 @@ def _run_suite(options: argparse.Namespace, data: Path, now: str, progress: Call
 
     if options.suite == "all":
         return _together([_run_suite(each, data, now, progress) for each in _each_suite(options)])
+    if (options.gate or options.lower_floors) and (options.type or options.half):
+        raise UsageError("the bounds are for all types and both halves: leave out --type and --half with --gate")
     if options.suite == "ragas" and options.gate:
         raise UsageError("no gate uses a judge: --gate is for the suites retrieval, answers and robustness")
-    if options.suite in RUNNERS:
-        wanted = Wanted(
-            app,
-            data,
-            results,
-            now,
-            limit=options.limit,
-            model=options.model,
-            judge=options.judge,
-            labelled=options.labelled,
-            compare_with=options.compare,
-            gate=options.gate,
-            lower=options.lower_floors,
-            progress=told,
-        )
-        return RUNNERS[options.suite](wanted)
-    result = retrieval.run(
-        app.retriever,
-        data=data,
-        results=results,
-        now=now,
-        gate=options.gate,
+    wanted = Wanted(
+        app,
+        data,
+        results,
+        now,
+        limit=None if options.suite == "retrieval" and options.gate else options.limit,
+        types=tuple(options.type or ()),
+        half=options.half,
+        model=options.model,
+        judge=options.judge,
+        labelled=options.labelled,
         compare_with=options.compare,
+        gate=options.gate,
         lower=options.lower_floors,
-        limit=None if options.gate else options.limit,
-        progress=lambda done, of: told("", done, of),
+        progress=told,
     )
-    return retrieval.as_dict(result)
+    return RUNNERS[options.suite](wanted)
 
 
 def _each_suite(options: argparse.Namespace) -> Iterator[argparse.Namespace]:
@@ -629,8 +622,8 @@ def _together(parts: list[dict[str, Any]]) -> dict[str, Any]:
         if gates
         else None,
         "notes": [note for part in parts for note in part.get("notes", ())],
-        "compared": [],
-        "suites": {part["suite"]: part.get("report", part["stored"]) for part in parts},
+        "compared": [each | {"name": f"{part['suite']}, {each['name']}"} for part in parts for each in part["compared"]],
+        "suites": {part["suite"]: {"report": part["report"], "seconds": part["seconds"]} for part in parts},
         "stored": parts[0]["stored"],
     }
 

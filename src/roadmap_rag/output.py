@@ -231,10 +231,11 @@ def print_evaluation(console: Console, values: dict[str, Any], path: Path) -> No
     console.width = max(console.width, 0 if console.is_terminal else 140)
     console.print(table)
     for note in values.get("notes", ()):
-        console.print(Text(note, style="red" if "DO NOT TRUST" in note else ""))
+        console.print(Text(note, style="red" if "DO NOT TRUST" in note or ": worse in " in note else ""))
     for comparison in values["compared"]:
         change = f"{comparison['difference']:+.3f} [{comparison['low']:+.3f}, {comparison['high']:+.3f}]"
-        console.print(Text(f"{comparison['name']}: {change}, p = {comparison['p']}, n = {comparison['n']}"))
+        said = f"{comparison['name']}: {change}, p = {comparison['p']}, n = {comparison['n']}  {comparison['verdict']}"
+        console.print(Text(said.rstrip()))
     if (gate := values["gate"]) is not None:
         for note in gate["notes"]:
             console.print(Text(note, style="yellow"))

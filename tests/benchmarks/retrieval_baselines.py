@@ -1,20 +1,22 @@
-"""The two usual systems on the golden questions, stored as runs that `roadmap-rag eval --suite retrieval --compare RUN` compares with.
+"""Other ways to search on the golden questions, stored as runs; `roadmap-rag eval --suite retrieval --compare RUN` compares with them.
 
-    python tests/benchmarks/retrieval_baselines.py        (some minutes: it embeds the corpus twice)
+    python tests/benchmarks/retrieval_baselines.py NAME... [--compare RUN]
 
-`fused`: passages of 256 pieces cut without headings or titles, BM25 and MiniLM fused by reciprocal rank. `llamaindex`: its defaults,
-sentences packed to 1,024 tokens with 200 of overlap, dense search only. Both search for the last turn of a conversation.
+`words`: the passages of the index, BM25 alone. `last-turn`: the product without the conversation before the question. `fused`: passages of
+256 pieces cut without headings or titles, BM25 and MiniLM fused by reciprocal rank. `llamaindex`: its defaults, sentences packed to 1,024
+tokens with 200 of overlap, dense search only; these two embed the corpus, some minutes each. All search for the last turn alone. With
+`--compare`, a run of the suite, the report says what they lack against it.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import math
 import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,49 +24,63 @@ import numpy as np
 from roadmap_rag.chunk import chunk
 from roadmap_rag.domain import Document, Hit
 from roadmap_rag.evaluation.golden import Question, load_questions
-from roadmap_rag.evaluation.retrieval import HEADLINE, Row, score, table
+from roadmap_rag.evaluation.retrieval import DEPTH
+from roadmap_rag.evaluation.suites import Wanted, run_retrieval
 from roadmap_rag.index import Generation
+from roadmap_rag.retrieve import Retrieval
 from roadmap_rag.retrieve.ranking import fuse
 from roadmap_rag.text import terms
 from roadmap_rag.wiring import App, read_config
 
 DATA = Path(__file__).parents[2] / "eval"
-DEPTH = 20
 
-Search = Callable[[Question], list[Hit]]
+Find = Callable[[Question], list[Hit]]
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="+", choices=SYSTEMS, metavar="NAME", help=", ".join(SYSTEMS))
+    parser.add_argument("--compare", metavar="RUN")
+    options = parser.parse_args()
     app = App(read_config())
-    model = app.encoder._load_model()
+    for name in options.names:
+        find = SYSTEMS[name](app)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        wanted = Wanted(app, DATA, app.home / "eval" / "results", now, compare_with=options.compare)
+        values = run_retrieval(wanted, lambda question, find=find: _retrieval(question, find), f"baseline-{name}")
+        print(f"{name}: stored as {values['run']}, report {values['report']}")
+        for note in values["notes"]:
+            print(f"  {note}")
+
+
+def _retrieval(question: Question, find: Find) -> Retrieval:
+    return Retrieval(question.question, question.question, tuple(find(question)), 0.0)
+
+
+def last_turn(app: App) -> Find:
+    return lambda question: list(app.retriever.search(question.question, k=DEPTH).hits)
+
+
+def words_alone(app: App) -> Find:
     generation = app.index.open()
-    documents = generation.documents()
+
+    def search(question: Question) -> list[Hit]:
+        rows = [row for row, _ in generation.lexical(terms(question.question), DEPTH)]
+        passages = generation.passages(rows)
+        return _hits(generation, [(passages[row].chunk.url, passages[row].chunk.text) for row in rows], range(len(rows)))
+
+    return search
+
+
+def _embedder(app: App) -> tuple[Callable, dict[str, np.ndarray]]:
+    """The embedder as others call it, and the vectors of the questions by id."""
+    model = app.encoder._load_model()
 
     def embed(texts: Sequence[str]) -> np.ndarray:
         return np.asarray(model.encode(list(texts), batch_size=32, normalize_embeddings=True, show_progress_bar=False))
 
     questions = load_questions(DATA / "golden")
-    queries = dict(zip([question.id for question in questions], embed([question.question for question in questions]), strict=True))
-    systems = {
-        "fused": _fused(generation, app.encoder.token_spans, embed, queries),
-        "llamaindex": _llamaindex(generation, embed, queries),
-    }
-    results = DATA / "results"
-    results.mkdir(exist_ok=True)
-    for name, search in systems.items():
-        rows = [_row(question, search(question), documents) for question in questions if question.answerable]
-        path = results / f"baseline-{name}.json"
-        path.write_text(json.dumps({"rows": [asdict(row) for row in rows]}), "utf-8")
-        print(f"{name}: stored as baseline-{name}")
-        for metric in table(rows):
-            if any(metric.name.endswith(headline) for headline in HEADLINE) and "source" not in metric.name:
-                print(f"  {metric.name:55} {metric.value} [{metric.low}, {metric.high}] {metric.n}")
-
-
-def _row(question: Question, hits: Sequence[Hit], documents: dict) -> Row:
-    kind = next((documents[url].kind for one in question.evidence for url in one.urls if url in documents), "")
-    scores = score(question.evidence, hits)
-    return Row(question.id, question.type, question.half, question.overlap, kind, question.question, 0.0, False, 0.0, scores)
+    return embed, dict(zip([question.id for question in questions], embed([question.question for question in questions]), strict=True))
 
 
 def _hits(generation: Generation, passages: Sequence[tuple[str, str]], order: Sequence[int]) -> list[Hit]:
@@ -75,15 +91,16 @@ def _hits(generation: Generation, passages: Sequence[tuple[str, str]], order: Se
     ]
 
 
-def _fused(generation: Generation, token_spans: Callable, embed: Callable, queries: dict) -> Search:
+def fused(app: App) -> Find:
+    generation, (embed, queries) = app.index.open(), _embedder(app)
     passages = []
     for url in generation.documents():
         text = re.sub(r"(?m)^#+ ", "", generation.text(url) or "")  # no heading, no section: plain pieces
-        passages += [(url, piece.text) for piece in chunk(Document(url, "", text, ""), token_spans, limit=256)]
+        passages += [(url, piece.text) for piece in chunk(Document(url, "", text, ""), app.encoder.token_spans, limit=256)]
     return hybrid(generation, passages, [text for _, text in passages], embed, queries)
 
 
-def hybrid(generation: Generation, passages: Sequence[tuple[str, str]], embedded: Sequence[str], embed: Callable, queries: dict) -> Search:
+def hybrid(generation: Generation, passages: Sequence[tuple[str, str]], embedded: Sequence[str], embed: Callable, queries: dict) -> Find:
     """Cosine and BM25 over ``embedded``, one text for each (link, text) of ``passages``, fused by reciprocal rank."""
     vectors = embed(embedded)
     lexical = _bm25([terms(text) for text in embedded])
@@ -116,14 +133,17 @@ def _bm25(texts: Sequence[Sequence[str]], k: float = 1.2, b: float = 0.75) -> Ca
     return scores
 
 
-def _llamaindex(generation: Generation, embed: Callable, queries: dict) -> Search:
+def llamaindex(app: App) -> Find:
     from llama_index.core.node_parser import SentenceSplitter
 
+    generation, (embed, queries) = app.index.open(), _embedder(app)
     splitter = SentenceSplitter()
     passages = [(url, text) for url in generation.documents() for text in splitter.split_text(generation.text(url) or "")]
     vectors = embed([text for _, text in passages])
     return lambda question: _hits(generation, passages, [int(row) for row in np.argsort(-(vectors @ queries[question.id]))[:DEPTH]])
 
+
+SYSTEMS = {"words": words_alone, "last-turn": last_turn, "fused": fused, "llamaindex": llamaindex}
 
 if __name__ == "__main__":
     sys.exit(main())

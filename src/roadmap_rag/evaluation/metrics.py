@@ -31,7 +31,9 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How much better a system is than another on the same questions, with the 95% interval and the two-sided p of the difference."""
+    """How much better a system is than another on the same questions, with the 95% interval and the two-sided p of the difference.
+
+    ``verdict`` is "better", "worse", or empty when no difference is shown."""
 
     name: str
     difference: float
@@ -39,6 +41,7 @@ class Comparison:
     high: float
     p: float
     n: int
+    verdict: str = ""
 
 
 def summarise(name: str, unit: str, scores: Sequence[float]) -> Metric:
@@ -72,10 +75,12 @@ def summarise_ratio(name: str, unit: str, pairs: Sequence[tuple[float, float]]) 
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """The two-sided exact p of ``gained`` against ``lost`` questions between two systems (McNemar 1947), 1 when nothing changed."""
+    """The two-sided exact p of ``gained`` against ``lost`` questions between two systems (McNemar 1947), 1 when nothing changed.
+
+    Like the p of ``compare``, it is not told below .0001."""
     changed = gained + lost
     tail: float = sum(math.comb(changed, count) for count in range(min(gained, lost) + 1)) / 2**changed
-    return min(1.0, round(2 * tail, 4))
+    return min(1.0, max(0.0001, round(2 * tail, 4)))
 
 
 def compare(name: str, ours: Sequence[float], theirs: Sequence[float]) -> Comparison:

@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from roadmap_rag.evaluation.comparing import Compared
+from roadmap_rag.evaluation.metrics import Comparison
 from roadmap_rag.evaluation.plots import bar_plot, curve_plot, trend_plot
 
 PASSAGE_SHOWN = 600
 """Characters of a passage in the report; the whole stands under its address."""
 CHANGES_SHOWN = 40
 _REFUSED_AT = re.compile(r"quotes, (.+) refused at (\d+)% false refusals")
-TRENDS = ("facts", "false refusal", "out-of-domain refused", "unanswerable refused", "injection hits")
+PLOTTED = ("facts", "passage hit@5")
+"""Metrics that are drawn as bars, by group of questions."""
+TRENDS = ("facts", "passage hit@5", "false refusal", "out-of-domain refused", "unanswerable refused", "injection hits")
 
+_COLOURED = {"better": "good", "worse": "bad"}
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em;color:#1c1c1c;background:#fff}
 table{border-collapse:collapse;margin:.6em 0}td,th{padding:.15em .8em .15em 0;text-align:left;vertical-align:top}
 th{border-bottom:1px solid #888}td.number{text-align:right;font-variant-numeric:tabular-nums}pre{white-space:pre-wrap;background:#f4f4f4;
@@ -36,16 +40,20 @@ def write_report(
     compared: Compared,
     history: Sequence[Mapping[str, Any]],
     details: Callable[[str], Mapping[str, Any] | None],
+    plots: Sequence[str] = (),
+    beside: Sequence[Comparison] = (),
 ) -> Path:
-    """Write ``report.html`` and ``summary.md`` into the folder of a run; ``details`` gives the stored answer of a row's key."""
-    (folder / "summary.md").write_text(summary(record, compared), "utf-8")
+    """Write ``report.html`` and ``summary.md`` into the folder of a run; ``details`` gives the stored answer of a row's key, ``plots`` are
+    drawings of its suite, ``beside`` says how its systems differ."""
+    (folder / "summary.md").write_text(summary(record, compared, beside), "utf-8")
     path = folder / "report.html"
     sections = [
         _head(record),
         _gate(record),
         _notes(record),
-        _plots(record, history),
+        _plots(record, history, plots),
         _metrics(record["metrics"]),
+        _comparison_table("Systems on the same questions", beside),
         _comparison(record, compared),
         _questions(rows, details),
         _circumstances(record),
@@ -62,17 +70,19 @@ def write_report(
     return path
 
 
-def summary(record: Mapping[str, Any], compared: Compared) -> str:
+def summary(record: Mapping[str, Any], compared: Compared, beside: Sequence[Comparison] = ()) -> str:
     """Markdown for a commit or a pull request: the main rows, what changed, and the gate."""
     lines = [f"### {record['suite']}: {record['run']}", "", "| metric | value | 95% interval | n |", "|---|---|---|---|"]
     lines += [f"| {row['name']} | {_number(row['value'])} | {_interval(row)} | {row['n']} |" for row in _main(record["metrics"])]
+    for title, comparisons in ((f"Against {record.get('compared_with')}", compared.comparisons), ("Systems on the same questions", beside)):
+        if comparisons:
+            lines += ["", f"{title}:", "", "| metric | change | 95% interval | p | n | verdict |", "|---|---|---|---|---|---|"]
+            lines += [
+                f"| {each.name} | {each.difference:+.3f} | {each.low:+.3f} to {each.high:+.3f} | {each.p} | {each.n} | {each.verdict} |"
+                for each in comparisons
+                if "," not in each.name.partition(":")[0]
+            ]
     if compared.comparisons:
-        lines += ["", f"Against {record['compared_with']}:", "", "| metric | change | 95% interval | p | n |", "|---|---|---|---|---|"]
-        lines += [
-            f"| {each.name} | {each.difference:+.3f} | {each.low:+.3f} to {each.high:+.3f} | {each.p} | {each.n} |"
-            for each in compared.comparisons
-            if "," not in each.name.partition(":")[0]
-        ]
         lines += ["", f"{len(compared.better)} questions better, {len(compared.worse)} worse."]
     lines += ["", *record.get("notes", ())]
     if (gate := record.get("gate")) is not None:
@@ -116,16 +126,23 @@ def _gate(record: Mapping[str, Any]) -> str:
 
 def _notes(record: Mapping[str, Any]) -> str:
     notes = record.get("notes") or ()
-    return "".join(f"<p class='{'bad' if 'DO NOT TRUST' in note else 'good'}'>{html.escape(note)}</p>" for note in notes)
+    return "".join(f"<p class='{'bad' if is_warning(note) else 'good'}'>{html.escape(note)}</p>" for note in notes)
 
 
-def _plots(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> str:
-    bars = [
-        (row["name"], row["value"], row["low"], row["high"])
-        for row in record["metrics"]
-        if row["value"] is not None and row["low"] is not None and row["name"].endswith(": facts") and row["n"] >= 5
-    ]
-    plots = [bar_plot("facts stated, with 95% intervals", bars[:40])] if bars else []
+def is_warning(note: str) -> bool:
+    """Whether a note of a run tells of something bad: a judge not to be trusted, or a run that is worse than another."""
+    return "DO NOT TRUST" in note or ": worse in " in note
+
+
+def _plots(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]], more: Sequence[str]) -> str:
+    plots = list(more)
+    for ending in PLOTTED:
+        bars = [
+            (row["name"].removesuffix(f": {ending}"), row["value"], row["low"], row["high"])
+            for row in record["metrics"]
+            if row["value"] is not None and row["low"] is not None and row["name"].endswith(f": {ending}") and row["n"] >= 5
+        ]
+        plots += [bar_plot(f"{ending}, with 95% intervals", bars[:40])] if bars else []
     lines = {}
     for name in TRENDS:
         for system in record["systems"]:
@@ -144,7 +161,7 @@ def _plots(record: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> s
 
 
 def _value(run: Mapping[str, Any], name: str, system: str) -> float | None:
-    wanted = (f"{system}, test: {name}", f"{system}, clean: {name}", f"{system}: {name}")
+    wanted = (f"{system}, test: {name}", f"{system}, clean: {name}", f"{system}: {name}", f"test: {name}")
     return next((row["value"] for row in run["metrics"] if row["name"] in wanted), None)
 
 
@@ -157,30 +174,43 @@ def _metrics(metrics: Sequence[Mapping[str, Any]]) -> str:
     return f"<h2>Metrics</h2><table><tr><th>metric<th>value<th>95% interval<th>n<th>unit</tr>{rows}</table>"
 
 
-def _comparison(record: Mapping[str, Any], compared: Compared) -> str:
-    if not record.get("compared_with"):
+def _comparison_table(title: str, comparisons: Sequence[Comparison]) -> str:
+    if not comparisons:
         return ""
     rows = "".join(
         f"<tr><td>{html.escape(each.name)}</td><td class='number'>{each.difference:+.3f}</td><td>{each.low:+.3f} to {each.high:+.3f}</td>"
-        f"<td class='number'>{each.p}</td><td class='number'>{each.n}</td></tr>"
-        for each in compared.comparisons
+        f"<td class='number'>{each.p}</td><td class='number'>{each.n}</td>"
+        f"<td class='{_COLOURED.get(each.verdict, '')}'>{each.verdict}</td></tr>"
+        for each in comparisons
     )
-    table = f"<table><tr><th>metric<th>change<th>95% interval<th>p<th>n</tr>{rows}</table>"
-    parts = [f"<h2>Against {html.escape(record['compared_with'])}</h2>{table}"]
+    head = "<tr><th>metric<th>change<th>95% interval<th>p<th>n<th>verdict</tr>"
+    return f"<h2>{html.escape(title)}</h2><table>{head}{rows}</table>"
+
+
+def _comparison(record: Mapping[str, Any], compared: Compared) -> str:
+    if not record.get("compared_with"):
+        return ""
+    parts = [_comparison_table(f"Against {record['compared_with']}", compared.comparisons)]
     for title, changes in (("Worse", compared.worse), ("Better", compared.better)):
-        parts.append(f"<h3>{title}: {len(changes)}</h3>")
+        more = f", the first {CHANGES_SHOWN} of them" if len(changes) > CHANGES_SHOWN else ""
+        parts.append(f"<h3>{title}: {len(changes)}{more}</h3>")
         parts += [_change(change) for change in changes[:CHANGES_SHOWN]]
     return "".join(parts)
 
 
 def _change(change: Mapping[str, Any]) -> str:
     head = f"{change['id']} ({change['system']}, {change['score']} {change['before']:.2f} to {change['now']:.2f}): {change['question']}"
-    before, now = html.escape(change["answer_before"]), html.escape(change["answer_now"])
-    return f"<details><summary>{html.escape(head)}</summary><div class='two'><pre>{before}</pre><pre>{now}</pre></div></details>"
+    texts = "".join(
+        f"<div><p class='faint'>{title}</p><pre>{html.escape(change[name])}</pre></div>"
+        for title, name in (("before", "answer_before"), ("now", "answer_now"))
+    )
+    return f"<details><summary>{html.escape(head)}</summary><div class='two'>{texts}</div></details>"
 
 
 def _questions(rows: Sequence[Mapping[str, Any]], details: Callable[[str], Mapping[str, Any] | None]) -> str:
-    return "<h2>Questions</h2>" + "".join(_question(row, details(row["key"])) for row in rows if "scores" in row)
+    """What all systems made of a question stands together."""
+    asked = sorted((row for row in rows if "scores" in row), key=lambda row: str(row["id"]))
+    return "<h2>Questions</h2>" + "".join(_question(row, details(row["key"])) for row in asked)
 
 
 def _question(row: Mapping[str, Any], answer: Mapping[str, Any] | None) -> str:
@@ -200,8 +230,8 @@ def _question(row: Mapping[str, Any], answer: Mapping[str, Any] | None) -> str:
 def _trace(answer: Mapping[str, Any]) -> list[str]:
     """Searched for, verdicts, passages, prompt and draft."""
     parts = [f"<p>searched for: {html.escape(answer['standalone'])}</p>"]
-    verdicts = "\n".join(f"{each['verdict']:12} {each['text']}" for each in answer["sentences"])
-    parts.append(f"<details><summary>verdicts</summary><pre>{html.escape(verdicts)}</pre></details>")
+    if verdicts := "\n".join(f"{each['verdict']:12} {each['text']}" for each in answer["sentences"]):
+        parts.append(f"<details><summary>verdicts</summary><pre>{html.escape(verdicts)}</pre></details>")
     for hit in answer["hits"]:
         head = f"{hit['rank']}. {hit['score']:.2f}{' below the floor' if hit['below_floor'] else ''} {hit['url']} {hit['section']}"
         text = html.escape(hit["text"][:PASSAGE_SHOWN])

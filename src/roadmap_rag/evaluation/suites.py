@@ -1,6 +1,6 @@
 """The suites behind ``roadmap-rag eval``: each asks its questions, stores every one as it is finished, and makes the table of them.
 
-What a suite needs to be repeated stands in the record of its run. The retrieval suite is older and stores its runs itself.
+What a suite needs to be repeated stands in the record of its run.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from roadmap_rag.domain import Hit, digest
 from roadmap_rag.errors import GeneratorError, IndexMissingError
-from roadmap_rag.evaluation import answers, redteam, robustness
+from roadmap_rag.evaluation import answers, redteam, retrieval, robustness
 from roadmap_rag.evaluation.answers import Documents, Row
-from roadmap_rag.evaluation.asking import Progress, System, ask, build_system, index_digests, model_digest
+from roadmap_rag.evaluation.asking import QUOTES, Progress, System, ask, build_system, index_digests, model_digest
 from roadmap_rag.evaluation.claims import find_passage
-from roadmap_rag.evaluation.comparing import Compared, compare_runs
+from roadmap_rag.evaluation.comparing import Compared, compare_runs, compare_systems
 from roadmap_rag.evaluation.gate import check_gate, find_bounds
 from roadmap_rag.evaluation.golden import Question, load_questions, missing_sources, questions_digest
 from roadmap_rag.evaluation.judging import (
@@ -36,7 +36,7 @@ from roadmap_rag.evaluation.metrics import Metric, summarise
 from roadmap_rag.evaluation.report import write_report
 from roadmap_rag.evaluation.runs import Cache, Run, circumstances, code_digest, history, load, peak_memory, sample, start
 from roadmap_rag.prompt import INSTRUCTIONS, VERSION
-from roadmap_rag.retrieve import WordEncoder
+from roadmap_rag.retrieve import Retrieval, WordEncoder
 
 if TYPE_CHECKING:
     from roadmap_rag.wiring import App
@@ -54,14 +54,17 @@ NOISE_SOURCES = 24
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a run is to do. ``limit`` is the number of questions, None for all (with a model: ``MODEL_SAMPLE``); ``labelled`` that of the
-    answers on which a judge's card is made, None for ``CARD_ANSWERS``, and all for the program's own checks."""
+    """What a run is to do. ``limit`` is the number of questions, None for all (with a model: ``MODEL_SAMPLE``); ``types`` and ``half``
+    narrow them down, empty for all; ``labelled`` is the number of answers on which a judge's card is made, None for ``CARD_ANSWERS``, and
+    all for the program's own checks."""
 
     app: App
     data: Path
     results: Path
     now: str
     limit: int | None = None
+    types: tuple[str, ...] = ()
+    half: str = ""
     model: str | None = None
     judge: str | None = None
     labelled: int | None = None
@@ -76,7 +79,7 @@ class Wanted:
 
     def section(self, suite: str) -> str:
         """The part of the floors for a suite and its sample."""
-        return suite + (f"-{self.limit}" if self.limit else "")
+        return "" if suite == retrieval.SUITE else suite + (f"-{self.limit}" if self.limit else "")
 
     def systems(self) -> list[System]:
         """The quotes, and the model where one is named."""
@@ -87,8 +90,10 @@ class Wanted:
         return sample(questions, self.limit if self.limit is not None or system.memory is None else MODEL_SAMPLE)
 
 
-def begin(wanted: Wanted, suite: str, questions: Sequence[Question], systems: Sequence[System], **more: Any) -> Run:
-    """A new run, or the one that a kill left unfinished, with its record. What cannot be compared or held to bounds is told now."""
+def begin(wanted: Wanted, suite: str, questions: Sequence[Question], systems: Mapping[str, Mapping[str, Any]], **more: Any) -> Run:
+    """A new run, or the one that a kill left unfinished, with its record. What cannot be compared or held to bounds is told now.
+
+    ``systems`` are the facts about each by its name."""
     if wanted.compare_with:
         load(wanted.results, wanted.compare_with)
     if wanted.gate or wanted.lower:
@@ -98,13 +103,15 @@ def begin(wanted: Wanted, suite: str, questions: Sequence[Question], systems: Se
         "questions": questions_digest(questions),
         "asked": digest(*sorted(question.id for question in questions)),
         "limit": wanted.limit,
+        "types": list(wanted.types),
+        "half": wanted.half,
         "corpus": corpus,
         "index": index,
         "embedder": wanted.app.index_settings.embedder,
         "prompt": {"version": VERSION, "digest": digest(INSTRUCTIONS)},
         "code": code_digest(),
         "seed": wanted.app.config.seed,
-        "systems": {system.label: system.facts for system in systems},
+        "systems": dict(systems),
         **circumstances(),
         **more,
     }
@@ -126,8 +133,13 @@ def stored_documents(app: App) -> tuple[Documents, dict[str, str]]:
 
 
 def known_questions(wanted: Wanted, documents: Documents) -> tuple[tuple[Question, ...], tuple[str, ...]]:
-    """The golden questions whose sources are indexed, and the ids of the others. With the gate there must be none of those."""
-    questions = load_questions(wanted.data / "golden")
+    """The golden questions that are wanted and whose sources are indexed, and the ids of the others. With the gate there must be none of
+    those."""
+    questions = [
+        question
+        for question in load_questions(wanted.data / "golden")
+        if wanted.half in ("", question.half) and (not wanted.types or question.type in wanted.types)
+    ]
     left_out = tuple(question.id for question in questions if missing_sources(question, frozenset(documents)))
     if wanted.gate and left_out:
         raise IndexMissingError(
@@ -136,16 +148,43 @@ def known_questions(wanted: Wanted, documents: Documents) -> tuple[tuple[Questio
     return tuple(question for question in questions if question.id not in left_out), left_out
 
 
+def run_retrieval(wanted: Wanted, search: retrieval.Search | None = None, name: str = retrieval.SUITE) -> dict[str, Any]:
+    """What is found for each question; with another ``search``, under a ``name`` that stands for it, of that one."""
+    app = wanted.app
+    documents, kinds = stored_documents(app)
+    known, left_out = known_questions(wanted, documents)
+    questions = sample(known, wanted.limit)
+    settings = {"reranker": app.config.reranker, "depth": retrieval.DEPTH}
+    run = begin(wanted, name, questions, {retrieval.SYSTEM: {"settings": settings}}, left_out=left_out)
+    identity = digest(name, code_digest(), run.record["index"], repr(settings), repr(app.roadmap))
+
+    def found(question: Question) -> Retrieval:
+        return app.retriever.search(question.question, k=retrieval.DEPTH, history=question.history)
+
+    rows = []
+    for number, question in enumerate(questions):
+        wanted.progress("", number, len(questions))
+        rows.append(retrieval.ask(question, search or found, identity, kinds, wanted.cache))
+        run.add(asdict(rows[-1]))
+    wanted.progress("", len(questions), len(questions))
+    plots = (retrieval.draw(rows),)
+    return conclude(wanted, run, [asdict(row) for row in rows], tuple(retrieval.table(rows)), left_out, plots=plots)
+
+
 def run_answers(wanted: Wanted) -> dict[str, Any]:
     """Quotes on all questions (or ``limit``), and the model on a stratified sample of them."""
     documents, kinds = stored_documents(wanted.app)
     questions, left_out = known_questions(wanted, documents)
     systems = wanted.systems()
-    run = begin(wanted, answers.SUITE, questions, systems, left_out=left_out)
+    run = begin(wanted, answers.SUITE, questions, _facts(systems), left_out=left_out)
     rows: list[Row] = []
     for system in systems:
         rows += ask_all(wanted, run, system, wanted.sample(questions, system), documents, kinds)
     return conclude(wanted, run, [asdict(row) for row in rows], tuple(answers.table(rows)), left_out)
+
+
+def _facts(systems: Sequence[System]) -> dict[str, Mapping[str, Any]]:
+    return {system.label: system.facts for system in systems}
 
 
 def ask_all(
@@ -169,8 +208,11 @@ def conclude(
     metrics: Sequence[Metric],
     left_out: Iterable[str],
     notes: Sequence[str] = (),
+    plots: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Hold the run against its floors and an earlier run, store it, write its report, and return what ``--json`` prints."""
+    """Hold the run against its floors and an earlier run, store it, write its report, and return what ``--json`` prints.
+
+    ``plots`` are drawings (SVG) beside those that the report makes of the metrics."""
     section = wanted.section(run.record["suite"])
     digests = run.record["questions"], run.record["corpus"]
     floors = wanted.data / "floors.toml"
@@ -178,16 +220,17 @@ def conclude(
     gate = check_gate(floors, metrics, digests, section=section, lower=wanted.lower, now=wanted.now) if wanted_gate else None
     earlier = load(wanted.results, wanted.compare_with) if wanted.compare_with else None
     compared = compare_runs(rows, earlier[1]) if earlier else Compared()
+    beside = compare_systems(rows, QUOTES)
     memory = Metric("peak memory of this process", "gigabytes", round(peak_memory() / 1e9, 3), None, None, 1)
     values: dict[str, Any] = {
         "run": run.name,
         "suite": run.record["suite"],
         "metrics": [asdict(metric) for metric in (*metrics, memory)],
         "gate": None if gate is None else asdict(gate),
-        "compared": [asdict(each) for each in compared.comparisons],
+        "compared": [asdict(each) for each in (*compared.comparisons, *beside.comparisons)],
         "better": compared.better,
         "worse": compared.worse,
-        "notes": list(notes),
+        "notes": [*compared.said(str(wanted.compare_with)), *beside.said(), *notes],
         "left_out": list(left_out),
         "resumed": run.resumed,
         "stored": str(run.path),
@@ -195,7 +238,9 @@ def conclude(
     }
     shown = ("metrics", "gate", "compared", "notes", "left_out")
     run.finish({name: values[name] for name in shown} | {"rows": len(rows), "compared_with": wanted.compare_with})
-    report = write_report(run.path, run.record, rows, compared, history(wanted.results, run.record["suite"]), wanted.cache.get)
+    report = write_report(
+        run.path, run.record, rows, compared, history(wanted.results, run.record["suite"]), wanted.cache.get, plots, beside.comparisons
+    )
     return values | {"report": str(report)}
 
 
@@ -207,7 +252,7 @@ def run_robustness(wanted: Wanted) -> dict[str, Any]:
     rewordings = robustness.load_rewordings(wanted.data / "robustness" / "rewordings.yaml")
     attacks = redteam.load_attacks(wanted.data / "redteam")
     systems = wanted.systems()
-    run = begin(wanted, robustness.SUITE, questions, systems, left_out=left_out, attacks=digest(*map(repr, attacks)))
+    run = begin(wanted, robustness.SUITE, questions, _facts(systems), left_out=left_out, attacks=digest(*map(repr, attacks)))
     noise = [hit for each in sample(questions, NOISE_SOURCES) for hit in wanted.app.retriever.search(each.question, k=2).hits]
     rows: list[dict[str, Any]] = []
     for system in systems:
@@ -273,7 +318,7 @@ def run_ragas(wanted: Wanted) -> dict[str, Any]:
     judge = build_judge(wanted)
     labelled = load_labelled(wanted.data / "judge")
     systems = wanted.systems()
-    run = begin(wanted, RAGAS, questions, systems, left_out=left_out, judge={"name": judge.name, "identity": judge.identity})
+    run = begin(wanted, RAGAS, questions, _facts(systems), left_out=left_out, judge={"name": judge.name, "identity": judge.identity})
     cards, judged = make_cards(
         judge,
         card_part(labelled, wanted.labelled or (len(labelled) if judge.name == CHECKS else CARD_ANSWERS)),
@@ -359,4 +404,10 @@ def _kind(question: Question, kinds: Mapping[str, str]) -> str:
     return next((kinds[url] for one in question.evidence for url in one.urls if url in kinds), "")
 
 
-RUNNERS: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {answers.SUITE: run_answers, robustness.SUITE: run_robustness, RAGAS: run_ragas}
+RUNNERS: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {
+    retrieval.SUITE: run_retrieval,
+    answers.SUITE: run_answers,
+    robustness.SUITE: run_robustness,
+    RAGAS: run_ragas,
+}
+"""By the name of the suite."""
