@@ -233,7 +233,7 @@ def test_the_retrieval_suite_is_a_run_too_and_searches_once(app: App, tmp_path: 
     again = run_retrieval(Wanted(app, EVAL, tmp_path, "2026-01-02T00:00:00Z", limit=12, half="dev", compare_with=first["run"]))
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == cached
     assert again["notes"] == [f"search, against {first['run']}: no difference shown"]
-    assert Path(again["report"]).read_text("utf-8").count("<svg") == 3
+    assert Path(again["report"]).read_text("utf-8").count("<svg") == 2
 
 
 def test_a_search_that_finds_nothing_is_called_worse(app: App, tmp_path: Path) -> None:

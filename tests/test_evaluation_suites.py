@@ -323,13 +323,13 @@ def test_runs_are_compared_question_by_question() -> None:
 
 def test_a_model_is_compared_with_the_quotes_on_the_same_questions() -> None:
     quotes = [answered(str(number), 0.0) for number in range(20)]
-    model = [answered(str(number), 1.0) | {"system": "m"} for number in range(10)]
+    model = [answered(str(number), 1.0) | {"system": "m:1b"} for number in range(10)]
     found = compare_systems([*quotes, *model], "quotes")
-    assert [(each.name, each.n) for each in found.comparisons if "," not in each.name.partition(":")[0]] == [
-        ("m beside quotes: facts (McNemar, 10 up, 0 down)", 10),
-        ("m beside quotes: all facts (McNemar, 10 up, 0 down)", 10),
+    assert [(each.name, each.n) for each in found.comparisons if "," not in each.name.partition(": ")[0]] == [
+        ("m:1b beside quotes: facts (McNemar, 10 up, 0 down)", 10),
+        ("m:1b beside quotes: all facts (McNemar, 10 up, 0 down)", 10),
     ]
-    assert found.said()[0].startswith("m beside quotes: better in facts")
+    assert found.said()[0].startswith("m:1b beside quotes: better in facts")
     assert compare_systems(quotes, "quotes").said() == []
 
 

@@ -39,10 +39,10 @@ class Compared:
     def said(self, earlier: str = "") -> list[str]:
         """In words, what is better and what is worse over all questions of each system; empty when nothing was compared."""
         against = f", against {earlier}" if earlier else ""
-        whole = [each for each in self.comparisons if "," not in each.name.partition(":")[0]]
+        whole = [each for each in self.comparisons if "," not in each.name.partition(": ")[0]]
         lines = []
-        for system in dict.fromkeys(each.name.partition(":")[0] for each in whole):
-            mine = [each for each in whole if each.name.partition(":")[0] == system]
+        for system in dict.fromkeys(each.name.partition(": ")[0] for each in whole):
+            mine = [each for each in whole if each.name.partition(": ")[0] == system]
             told = [
                 f"{verdict} in {', '.join(_said(each) for each in mine if each.verdict == verdict)}"
                 for verdict in ("worse", "better")

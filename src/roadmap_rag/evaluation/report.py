@@ -80,7 +80,7 @@ def summary(record: Mapping[str, Any], compared: Compared, beside: Sequence[Comp
             lines += [
                 f"| {each.name} | {each.difference:+.3f} | {each.low:+.3f} to {each.high:+.3f} | {each.p} | {each.n} | {each.verdict} |"
                 for each in comparisons
-                if "," not in each.name.partition(":")[0]
+                if "," not in each.name.partition(": ")[0]
             ]
     if compared.comparisons:
         lines += ["", f"{len(compared.better)} questions better, {len(compared.worse)} worse."]
@@ -96,7 +96,7 @@ def summary(record: Mapping[str, Any], compared: Compared, beside: Sequence[Comp
 def _main(metrics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Rows of the test half, those about a whole system, changes against the clean run, and kappas."""
     said = (", test:", "change of facts", "removed: refused", "kappa")
-    return [row for row in metrics if any(words in row["name"] for words in said) or "," not in row["name"].partition(":")[0]]
+    return [row for row in metrics if any(words in row["name"] for words in said) or "," not in row["name"].partition(": ")[0]]
 
 
 def _number(value: float | None) -> str:

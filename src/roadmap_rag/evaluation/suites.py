@@ -46,6 +46,8 @@ MODEL_SAMPLE = 40
 RAGAS = "ragas"
 CHECKS = "checks"
 _LABEL = re.compile(r"\s*\[\d+\]")
+SAMPLED_BY = ("limit", "types", "half")
+"""What the runs of one trend have in common, besides their suite."""
 ROBUSTNESS_SAMPLE = (60, 12)
 """Questions under each condition: by the quotes, and by a model."""
 NOISE_SOURCES = 24
@@ -156,7 +158,8 @@ def run_retrieval(wanted: Wanted, search: retrieval.Search | None = None, name: 
     questions = sample(known, wanted.limit)
     settings = {"reranker": app.config.reranker, "depth": retrieval.DEPTH}
     run = begin(wanted, name, questions, {retrieval.SYSTEM: {"settings": settings}}, left_out=left_out)
-    identity = digest(name, code_digest(), run.record["index"], repr(settings), repr(app.roadmap))
+    own = wanted.now if search is not None else ""  # what another search depends on is not known: it is asked anew in each run
+    identity = digest(name, own, code_digest(), run.record["index"], repr(settings), repr(app.roadmap))
 
     def found(question: Question) -> Retrieval:
         return app.retriever.search(question.question, k=retrieval.DEPTH, history=question.history)
@@ -238,9 +241,10 @@ def conclude(
     }
     shown = ("metrics", "gate", "compared", "notes", "left_out")
     run.finish({name: values[name] for name in shown} | {"rows": len(rows), "compared_with": wanted.compare_with})
-    report = write_report(
-        run.path, run.record, rows, compared, history(wanted.results, run.record["suite"]), wanted.cache.get, plots, beside.comparisons
-    )
+    alike = [
+        each for each in history(wanted.results, run.record["suite"]) if all(each.get(name) == run.record[name] for name in SAMPLED_BY)
+    ]
+    report = write_report(run.path, run.record, rows, compared, alike, wanted.cache.get, plots, beside.comparisons)
     return values | {"report": str(report)}
 
 
