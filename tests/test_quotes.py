@@ -277,6 +277,17 @@ class TestAnswerability:
         assert given.answerable
         assert kept.features["kind further off"] > given.features["kind further off"]
 
+    @pytest.mark.parametrize(
+        ("name", "missing"),
+        [("Zephyr", ()), ("Zehpyr", ()), ("Zephhyr", ()), ("Zepyr", ()), ("Zaphyr", ("Zaphyr",)), ("Kephyr", ("Kephyr",))],
+        ids=["as it is", "letters swapped", "one more", "one fewer", "another letter", "another beginning"],
+    )
+    def test_a_slip_of_the_keyboard_is_no_other_name(self, name: str, missing: tuple[str, ...]) -> None:
+        asked = answerability(
+            f"Why are the adapters of {name} merged?", [hit("The adapters of Zephyr are merged, because it saves memory.")]
+        )
+        assert asked.missing == missing
+
     def test_other_questions_are_answered_unless_what_they_name_is_missing(self) -> None:
         asked = answerability("Why are the adapters merged?", [hit(self.PASSAGE)])
         elsewhere = answerability("Why are the adapters of Falcon-180B merged?", [hit(self.PASSAGE)])

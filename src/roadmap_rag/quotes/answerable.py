@@ -54,6 +54,8 @@ _NUMERIC = frozenset(("speed", "memory", "duration", "share", "count", "quantity
 _CLEARLY = 0.1
 """From this gap on a refusal says that the kind of thing asked for is missing."""
 _PARTS = re.compile(r"[-_./+#]")
+_SPELLED = re.compile(r"\b[A-Za-z]{5,}\b")
+"""Words that are looked at for slips."""
 _LONG_NAME = 5
 """A name of so many letters is also found inside a word, or in the address."""
 _CELL_LINES = 600
@@ -109,6 +111,7 @@ def answerability(question: str, hits: Sequence[Hit], corpus: Corpus | None = No
     if not hits:
         return Answerability(False, 0.0)
     known = constants()
+    question = _respell(question, hits, corpus or _only(hits))
     features, missing = measure(question, hits, corpus)
     probability = chance(features, known["weight"], known["bias"])
     return Answerability(probability >= known["threshold"], probability, missing, _lacking(question, features, missing), features)
@@ -213,6 +216,31 @@ def _sentences(text: str) -> list[str]:
         sentence = text[start:end]
         found.extend([line for line in sentence.split("\n") if line.strip()] if len(sentence) > _CELL_LINES else [sentence])
     return found
+
+
+def _respell(question: str, hits: Sequence[Hit], corpus: Corpus) -> str:
+    """The question with slips put right: words that stand nowhere, while a passage has them with two neighbouring letters swapped, or one
+    letter more or fewer. The first letter is trusted, and so is another letter in place of one: Mixtral is not Mistral."""
+    found = {word: terms(word) for word in set(_SPELLED.findall(question))}
+    counts = corpus.frequencies({part for parts in found.values() for part in parts})
+    unknown = [word for word, parts in found.items() if not any(part in counts for part in parts)]
+    if not unknown:
+        return question
+    seen = {word for hit in hits for word in words(_context(hit))}
+    for word in unknown:
+        if meant := _meant(word.casefold(), seen):
+            question = re.sub(rf"\b{word}\b", meant, question)
+    return question
+
+
+def _meant(word: str, seen: Collection[str]) -> str | None:
+    swapped = {word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(1, len(word) - 1)}
+    longer = [other for other in seen if len(other) == len(word) + 1 and other[0] == word[0] and word in _shortened(other)]
+    return min([*(swapped | _shortened(word)).intersection(seen), *longer], default=None)
+
+
+def _shortened(word: str) -> set[str]:
+    return {word[:at] + word[at + 1 :] for at in range(1, len(word))}
 
 
 def _words(question: str) -> list[str]:
