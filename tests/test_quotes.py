@@ -158,6 +158,10 @@ class TestCandidates:
         assert len(list(candidates(hit(topic, url="roadmap:lora"), question))) == offered
         assert len(list(candidates(hit(topic), question))) == 4
 
+    def test_what_goes_on_behind_a_block_is_no_sentence(self) -> None:
+        passage = "The prompt is this:\n\n```\nHello there\n```\n\nand the model goes on to write the next words of it."
+        assert texts("What is it?", passage) == []
+
     def test_entries_of_a_bibliography_are_no_sentences(self) -> None:
         assert (
             texts(
@@ -181,6 +185,12 @@ class TestCandidates:
 
 
 class TestCompose:
+    def test_who_asks_what_a_topic_is_reads_its_summary_first(self) -> None:
+        page = hit(LORA)
+        summary = "LoRA puts two small matrices beside the frozen weights. You will be able to train them on one card."
+        topic = Hit(2, 0.8, False, "roadmap:lora", "Roadmap: LoRA", "LoRA", summary, 0, len(summary), None)
+        assert compose("What is LoRA?", [page, topic], encode).answer.startswith("- LoRA puts two small matrices")
+
     def test_a_question_for_a_number_is_answered_by_a_sentence_that_has_one(self) -> None:
         files = [
             f"The trained adapter is stored beside the weights of the model as {which} file." for which in ("a first", "another", "a last")

@@ -34,6 +34,9 @@ Only announcing costs more than it says, because nobody wants to read that."""
 _MARGIN = 0.7
 """Beyond the third, a sentence may fall short of the best by this much: 6.7 sentences on average, with .67 of the facts."""
 _DUPLICATE = 0.88
+_ASKS_WHAT = re.compile(r"^\W*(?:what(?:['’]s| is| are| does)|was (?:ist|sind|bedeutet)|define|explain|describe|什么是)\b", re.IGNORECASE)
+_SUMMARY, _SUMMARY_WITHIN = 1.0, 4
+"""What the roadmap's own summary of a topic gains when somebody asks what that is, if it stands among so many first passages."""
 _vectors = VectorMemory()
 
 
@@ -86,12 +89,14 @@ def _score(question: str, hits: Sequence[Hit], encode: Encode) -> list[_Scored]:
         return []
     texts = [question, *(found[number].text for number in best)]
     vectors = _vectors.vectors(encode, texts)
-    kind, known = wanted(question), read(question).numbers
+    kind, known, asks_what = wanted(question), read(question).numbers, bool(_ASKS_WHAT.match(question))
     scored = []
     for row, number in enumerate(best, start=1):
         candidate = found[number]
         score = float(vectors[row] @ vectors[0]) + _WORDS * shares[number] + _PASSAGE / math.sqrt(candidate.hit.rank)
-        score -= _ROADMAP * candidate.hit.url.startswith("roadmap:")
+        roadmap = candidate.hit.url.startswith("roadmap:")
+        summary = roadmap and " > " not in candidate.hit.section and candidate.hit.rank <= _SUMMARY_WITHIN
+        score += _SUMMARY if asks_what and summary and not candidate.about_the_page else -_ROADMAP * roadmap
         score -= _ANNOUNCES * candidate.about_the_page + _LEANS * candidate.leans
         score += _KIND * (kind.kind != "anything" and states(candidate.text, kind, question, known))
         scored.append(_Scored(candidate, score, vectors[row]))

@@ -22,7 +22,7 @@ _DEBRIS = re.compile(
 _ABOUT_THE_PAGE = re.compile(
     r"^\W*(?:in this (?:article|post|tutorial|guide|section|chapter|notebook|blog|part|video|lesson|course|paper|example)|this (?:article|post|tutorial|guide|section|chapter|notebook|blog|"
     r"document|page|course|video|lesson|recipe|repository)|(?:now|next|first|finally|so|then|here|but|and|ok|okay|great|well|in the (?:next|previous|following|last))\b[^.]{0,30}\b(?:let['’]?s|we['’]?(?:ll| will| can| have| are)?|you|i)\b|"
-    r"let['’]?s|let me|we['’]ll|we will|as (?:we|you) (?:saw|have seen|can see|mentioned)|if you (?:already|have|want|are|haven)|for more|see |check out|please |note that you|have a look|take a look|stay tuned|thanks|"
+    r"let['’]?s|let me|we['’]ll|we will|as (?:we|you) (?:saw|have seen|can see|mentioned)|if you (?:already|have|want|are|haven)|for more|see |check out|please |note that you|you (?:will be able|(?:will )?learn) |have a look|take a look|stay tuned|thanks|"
     r"(?:the )?(?:preceding|following|above|below)\b)",
     re.IGNORECASE,
 )
@@ -41,6 +41,7 @@ _ASKS_CATALOGUE = re.compile(
     r"also called|known as|another name|synonyms?|part (?:\d|one|two|three|four)|(?:should|can|could|must|do) (?:i|one|you|we) (?:learn|read|study|know)|to (?:learn|read|study)|(?:learn|study|comes?) (?:next|before|after))\b",
     re.IGNORECASE,
 )
+_GOES_ON = re.compile(r"(?:and|or|but|nor|which|where|while|so|of|to)\s")
 _ENDS = re.compile(r"[.!。！…][\"'”’)\]*_`]*$")
 _HOW_TO = re.compile(
     r"\bhow (?:do|can|could|would|should|to|must|might)\b|\b(?:command|install|code|snippet|syntax|flag|option|configure|set up|launch|write)\b|\bwie (?:kann|mache|installiere|starte|baue)|如何|怎么",
@@ -87,7 +88,7 @@ def candidates(hit: Hit, question: str) -> Iterator[Candidate]:
             continue
         if not _ENDS.search(text) or _DEBRIS.search(text) or not _is_prose(text) or instruction_like(text, question):
             continue
-        if (place == 0 and not item and _begins_inside(text)) or (subject_only and _CATALOGUE.search(text)):
+        if (not item and _begins_inside(text, first=place == 0)) or (subject_only and _CATALOGUE.search(text)):
             continue
         yield Candidate(hit, hit.start + start, hit.start + end, text, place, bool(_LEANS.match(text)), bool(_ABOUT_THE_PAGE.match(text)))
     if _HOW_TO.search(question):
@@ -137,6 +138,6 @@ def _is_prose(text: str) -> bool:
     return (len(found) >= _MIN_WORDS or cjk >= 8) and letters >= 0.78 * len(bare) and text.count("|") < 2 and text.count("$") < 5
 
 
-def _begins_inside(text: str) -> bool:
-    """A passage cut by hand may begin in the middle of a sentence."""
-    return text[:1].islower()
+def _begins_inside(text: str, *, first: bool) -> bool:
+    """A passage cut by hand may begin in the middle of a sentence, and so does what stands behind a block of code."""
+    return (first and text[:1].islower()) or bool(_GOES_ON.match(text))
