@@ -90,8 +90,9 @@ class Tab:
     problems: list[str]
 
     def ask(self, question: str) -> None:
-        self.page.locator("#question textarea").fill(question)
-        self.page.keyboard.press("Enter")
+        box = self.page.locator("#question textarea")
+        box.fill(question)
+        box.press("Enter")  # the box itself: a panel that has just opened may have taken the focus
 
     def answer(self, number: int = 0) -> Locator:
         """The finished answer with this number, from 0."""

@@ -97,7 +97,7 @@ def test_ctrl_c_ends_at_once_and_keeps_what_was_fetched(tmp_path: Path, site: Sl
         while not corpus.states():
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=240)  # a busy machine may be loading the model
     assert process.returncode == 130, err
     assert (out, err) == ("", "roadmap-rag: stopped; what was fetched is kept, go on with: roadmap-rag ingest\n")
     assert list(corpus.states()) == [f"http://127.0.0.1:{site.port}/one"]
