@@ -88,6 +88,7 @@ class LocalEncoder:
         if query:
             vectors = self._load_model().encode(prefixed, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False)
             return np.asarray(vectors, dtype=np.float32)
+        self.export()  # before the first batch: later there would be less memory left for it
         order = sorted(range(len(texts)), key=lambda number: len(texts[number]))  # a batch costs as much as its longest text
         parts = [order[first : first + AT_ONCE] for first in range(0, len(order), AT_ONCE)]
         vectors = np.concatenate([self._encode_passages([texts[number] for number in part]) for part in parts])
