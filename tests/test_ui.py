@@ -143,6 +143,9 @@ def test_a_refusal_looks_different_and_names_topics_with_what_they_miss() -> Non
     nearest = (NearestTopic("quantization", "Quantization", ("https://a.example",)), NearestTopic("rag", "Retrieval"))
     shown = answer_markdown(record("The sources do not answer this.", refused=True, reason="no_passage", nearest_topics=nearest), "a.1")
     assert shown.startswith('<div class="refusal"><p><strong>No answer.</strong> The sources do not answer this.</p>')
+    why = "The sources do not answer this: no passage mentions <b>Zephyr. The nearest topics of the roadmap are: LoRA."
+    told = answer_markdown(record(why, refused=True, reason="no_passage", nearest_topics=nearest), "a.1")
+    assert "</strong> The sources do not answer this: no passage mentions &lt;b&gt;Zephyr.</p>" in told
     assert '<a class="chip" href="#do/topic/quantization">Quantization</a>' in shown
     assert '<a class="chip quiet" href="#do/fetch/quantization">1 source is missing: fetch</a>' in shown
     assert "#do/fetch/rag" not in shown

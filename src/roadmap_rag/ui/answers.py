@@ -18,7 +18,6 @@ REASONS = {
     "contradicted": "A passage that was read says otherwise. Do not rely on this.",
 }
 REFUSALS = {
-    "no_passage": "The sources do not answer this.",
     "not_supported": "An answer was written, but nothing in it is held up by the sources, so it is not shown.",
     "model_declined": "The passages that were found do not answer this.",
 }
@@ -169,7 +168,7 @@ _PRESSED = ' class="pressed" title="Your verdict; choose it again to take it bac
 
 
 def _refusal(record: Mapping[str, Any]) -> str:
-    said = REFUSALS.get(record["reason"] or "", REFUSALS["no_passage"])
+    said = REFUSALS.get(record["reason"]) or record["answer"].partition(" The nearest topics of the roadmap")[0]
     topics = "".join(f"<li>{_nearest(topic)}</li>" for topic in record["nearest_topics"])
     return (
         f'<div class="refusal"><p><strong>No answer.</strong> {plain(said)}</p><p>The nearest topics of the roadmap:</p>'
