@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import threading
+import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,8 +29,6 @@ Bytes = np.ndarray[Any, np.dtype[np.int8]]
 
 _SCALE = 254.0
 """A byte holds components of a unit vector up to 0.5 either way; larger ones do not occur after the reduction."""
-_TOGETHER = 20
-"""Passages compared at once: as many as a processor's cache holds as floats."""
 _LOOKUP = 500
 _ROOM = 64 << 20
 """Bytes of word vectors kept in memory: some 10,000 passages."""
@@ -97,12 +97,10 @@ def best_similarities(question: Vectors, passages: Sequence[Bytes]) -> Vectors:
     """For each passage and each word of the question the best cosine with any word of the passage; shape (passages, words)."""
     best = np.zeros((len(passages), len(question)), dtype=np.float32)
     full = [place for place, passage in enumerate(passages) if len(passage)]
-    scaled = question.T / np.float32(_SCALE)
-    for first in range(0, len(full) if len(question) else 0, _TOGETHER):
-        places = full[first : first + _TOGETHER]
-        starts = np.cumsum([0, *(len(passages[place]) for place in places[:-1])])
-        similarities = np.concatenate([passages[place] for place in places]).astype(np.float32) @ scaled
-        best[places] = np.maximum.reduceat(similarities, starts, axis=0)
+    if full and len(question):
+        starts = np.cumsum([0, *(len(passages[place]) for place in full[:-1])])
+        words = np.concatenate([passages[place] for place in full], dtype=np.float32)
+        best[full] = np.maximum.reduceat(words @ (question.T / np.float32(_SCALE)), starts, axis=0)
     return best
 
 
@@ -113,6 +111,9 @@ class WordVectors:
         self._path = path
         self._dimensions = dimensions
         self._recent: Recent[str, Bytes] = Recent(_ROOM, lambda vectors: vectors.nbytes)
+        self._lock = threading.Lock()
+        self._reading: sqlite3.Connection | None = None
+        self._reading_file: int | None = None
 
     def get(self, keys: Sequence[str]) -> dict[str, Bytes]:
         """The passages that are there, by key; each of shape (words, dimensions)."""
@@ -120,15 +121,30 @@ class WordVectors:
 
     def _read(self, keys: Sequence[str]) -> dict[str, Bytes]:
         found: dict[str, Bytes] = {}
-        if not self._path.exists():
-            return found
-        with closing(sqlite3.connect(self._path, timeout=30)) as connection:
+        with self._lock:
+            connection = self._open()
+            if connection is None:
+                return found
             for first in range(0, len(keys), _LOOKUP):
                 part = keys[first : first + _LOOKUP]
                 marks = ",".join("?" * len(part))
                 for key, data in connection.execute(f"SELECT key, vectors FROM words WHERE key IN ({marks})", part):  # noqa: S608 -- only marks
                     found[key] = np.frombuffer(data, dtype=np.int8).reshape(-1, self._dimensions)
         return found
+
+    def _open(self) -> sqlite3.Connection | None:
+        """A connection that stays open, for opening one takes longer than reading; None while there is no file."""
+        try:
+            file = self._path.stat().st_ino
+        except FileNotFoundError:
+            return None
+        if file != self._reading_file:
+            if self._reading is not None:
+                self._reading.close()
+            self._reading = sqlite3.connect(self._path, timeout=30, check_same_thread=False)
+            self._reading_file = file
+            weakref.finalize(self, self._reading.close)
+        return self._reading
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         wanted = list(dict.fromkeys(keys))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -34,6 +35,8 @@ _SUBJECT = 0.7
 _COMMON = 0.2
 """A term that stands in more of the passages than this tells little and costs much: it is not searched for, if rarer ones are there."""
 _FEWEST_TERMS = 3
+_BESIDE = ThreadPoolExecutor(thread_name_prefix="nearest")
+"""Embeds the question and asks Chroma while the question's words are looked up; neither holds Python's lock for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +172,14 @@ class Retriever:
         generation = generation or self.generation()
         documents = generation.documents()
         urls = None if topic is None else {url for url, document in documents.items() if topic in document.topics}
-        encoded = self._encode(question)
         searched = terms(question)
+        nearest = _BESIDE.submit(self._nearest, question, max(CANDIDATES, k), urls, generation)
         frequencies = generation.frequencies(dict.fromkeys(searched))
-        dense = generation.dense(encoded.vector, max(CANDIDATES, k), urls)
         lexical = generation.lexical(_telling(searched, frequencies, generation.manifest.chunks), max(CANDIDATES, k), urls)
         asked, stated = self._ask_roadmap(question, generation)
+        if isinstance(self._encoder, WordEncoder):  # while Chroma and the model are at work, read what will be needed
+            self._encoder.word_vectors([outline.vector for outline in generation.outlines([row for row, _ in lexical]).values()])
+        encoded, dense = nearest.result()
         outlines = self._gather(generation, dense, lexical, asked, stated, urls)
         found = Candidates(
             outlines,
@@ -199,6 +204,12 @@ class Retriever:
             tuple(scores[order].tolist()),
             features[order],
         )
+
+    def _nearest(
+        self, question: str, k: int, urls: Collection[str] | None, generation: Generation
+    ) -> tuple[EncodedQuestion, list[tuple[int, float]]]:
+        encoded = self._encode(question)
+        return encoded, generation.dense(encoded.vector, k, urls)
 
     def _prepare(self, question: str, history: Sequence[Turn], translate: Callable[[str], str] | None) -> tuple[str, list[str]]:
         standalone = self.standalone(question, history)
