@@ -21,6 +21,7 @@ from generator_contract import GeneratorContract
 from roadmap_rag.domain import Piece, Turn
 from roadmap_rag.errors import GeneratorError, PromptTooLongError
 from roadmap_rag.generate import (
+    Machine,
     ModelInfo,
     OllamaGenerator,
     OllamaServer,
@@ -117,8 +118,11 @@ def model(name: str, billions: float | None, **more: object) -> ModelInfo:
     return ModelInfo(name, int((billions or 1) * 0.7 * GB), parameters=None if billions is None else int(billions * GB), **more)
 
 
-def chosen(models: list[ModelInfo], configured: str = "", memory: int | None = 16 * GB) -> str | None:
-    return getattr(choose(models, configured, memory)[0], "name", None)
+LAPTOP = Machine(16 * GB, cores=12)
+
+
+def chosen(models: list[ModelInfo], configured: str = "", machine: Machine | None = LAPTOP) -> str | None:
+    return getattr(choose(models, configured, machine)[0], "name", None)
 
 
 def test_the_configured_model_is_chosen_whatever_its_size() -> None:
@@ -126,7 +130,7 @@ def test_the_configured_model_is_chosen_whatever_its_size() -> None:
 
 
 def test_a_configured_model_that_is_missing_is_not_replaced() -> None:
-    assert choose([model("a:latest", 8)], "b", 16 * GB) == (None, "the configured model b is not installed")
+    assert choose([model("a:latest", 8)], "b", LAPTOP) == (None, "the configured model b is not installed")
 
 
 def test_a_configured_embedder_cannot_answer() -> None:
@@ -134,8 +138,37 @@ def test_a_configured_embedder_cannot_answer() -> None:
 
 
 def test_the_largest_that_fits_the_memory_is_chosen() -> None:
-    assert chosen([model("small", 1.5), model("right", 8), model("huge", 70)]) == "right"
-    assert chosen([model("small", 1.5), model("right", 8), model("huge", 70)], memory=None) == "huge"
+    assert chosen([model("small", 1.5), model("right", 4), model("huge", 70)]) == "right"
+    assert chosen([model("small", 1.5), model("right", 4), model("huge", 70)], machine=None) == "huge"
+
+
+@pytest.mark.parametrize(
+    ("machine", "name", "why"),
+    [
+        (Machine(64 * GB, cores=2), "small", "small is the largest installed model that 2 cores read a prompt with in about 40 seconds"),
+        (Machine(64 * GB, cores=6), "middle", "middle is the largest installed model that 6 cores read a prompt with in about 40 seconds"),
+        (Machine(64 * GB, 24 * GB, 2), "large", "large is the largest installed model that fits the memory"),
+    ],
+)
+def test_a_model_that_this_machine_reads_a_prompt_with_quickly_is_chosen(machine: Machine, name: str, why: str) -> None:
+    found, said = choose([model("small", 1.5), model("middle", 4), model("large", 14)], "", machine)
+    assert (getattr(found, "name", None), said) == (name, f"{why} and answers without thinking aloud")
+
+
+def test_of_slow_models_the_smallest_is_chosen() -> None:
+    found, why = choose([model("slow", 8), model("slower", 14)], "", Machine(64 * GB, cores=2))
+    assert getattr(found, "name", None) == "slow"
+    assert why == "slow is the smallest installed model of use and answers without thinking aloud; on 2 cores each is slow"
+
+
+@pytest.mark.parametrize("cores", [1, 2, 4, 8])
+@pytest.mark.parametrize("memory", [8, 16, 64])
+@pytest.mark.parametrize("graphics", [0, 8, 24])
+def test_the_recommended_model_is_the_one_that_answers_once_all_are_installed(cores: int, memory: int, graphics: int) -> None:
+    machine = Machine(memory * GB, graphics * GB, cores)
+    rows = recommend(machine)
+    installed = [ModelInfo(row.name, row.size, parameters=row.parameters) for row in rows if row.fits]
+    assert chosen(installed, machine=machine) == next(row.name for row in rows if row.picked)
 
 
 def test_embedders_and_models_elsewhere_are_never_chosen_unasked() -> None:
@@ -145,18 +178,18 @@ def test_embedders_and_models_elsewhere_are_never_chosen_unasked() -> None:
 
 
 def test_one_that_thinks_is_chosen_only_when_no_other_of_use_is_there() -> None:
-    assert chosen([model("thinker", 8, thinking=True), model("plain", 3)]) == "plain"
+    assert chosen([model("thinker", 8, thinking=True), model("plain", 3)], machine=None) == "plain"
     assert chosen([model("thinker", 8, thinking=True), model("tiny", 0.1)]) == "thinker"
 
 
 def test_a_tiny_model_is_chosen_with_a_warning() -> None:
-    found, why = choose([model("tiny", 0.135)], "", 16 * GB)
+    found, why = choose([model("tiny", 0.135)], "", LAPTOP)
     assert found is not None
     assert why == "tiny is the largest that is installed, but below a billion parameters answers are poor"
 
 
 def test_nothing_fits() -> None:
-    assert choose([model("huge", 70)], "", 8 * GB) == (None, "the smallest installed model, huge, needs about 59.3 GB of memory")
+    assert choose([model("huge", 70)], "", Machine(8 * GB)) == (None, "the smallest installed model, huge, needs about 59.3 GB of memory")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +203,7 @@ def test_a_name_without_tag_means_latest(one: str, other: str, same: bool) -> No
 @pytest.mark.parametrize("memory", [2, 4, 8, 16, 64])
 @pytest.mark.parametrize("gpu", [0, 8, 24])
 def test_at_most_one_model_is_recommended_and_it_fits(memory: int, gpu: int) -> None:
-    rows = recommend(memory * GB, gpu * GB)
+    rows = recommend(Machine(memory * GB, gpu * GB))
     picked = [row for row in rows if row.picked]
     assert len(picked) <= 1
     assert all(row.fits and memory_needed(row) <= max(memory * GB // 2, gpu * GB) for row in picked)
@@ -179,12 +212,12 @@ def test_at_most_one_model_is_recommended_and_it_fits(memory: int, gpu: int) -> 
 
 def test_more_memory_cores_and_a_gpu_recommend_a_larger_model() -> None:
     machines = [(4 * GB, 0, 2), (16 * GB, 0, 4), (16 * GB, 0, 8), (16 * GB, 16 * GB, 2)]
-    sizes = [next(row.parameters for row in recommend(*machine) if row.picked) for machine in machines]
+    sizes = [next(row.parameters for row in recommend(Machine(*machine)) if row.picked) for machine in machines]
     assert sizes == sorted(set(sizes))
 
 
 def test_what_the_table_says_is_ordered_and_says_what_was_measured() -> None:
-    rows = recommend(16 * GB)
+    rows = recommend(Machine(16 * GB))
     assert [row.size for row in rows] == sorted(row.size for row in rows)
     assert any(row.measured for row in rows)
 
@@ -657,7 +690,7 @@ def test_what_a_running_server_lacks(version: str, tags: list, name: str, proble
             for tag, size, can in tags
         ]
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        found = diagnose(f"127.0.0.1:{server.server_port}", name, memory_bytes=8 * GB)
+        found = diagnose(f"127.0.0.1:{server.server_port}", name, machine=Machine(10 * GB))
         server.shutdown()
     assert (found.problem, found.remedy) == (problem, remedy)
 

@@ -16,9 +16,9 @@ from roadmap_rag.cli import main
 from roadmap_rag.doctor import Check, _embedder, _model
 from roadmap_rag.domain import Turn
 from roadmap_rag.errors import GeneratorError
-from roadmap_rag.generate import OllamaGenerator, OllamaServer, OpenAIGenerator, served_models
+from roadmap_rag.generate import OllamaGenerator, OllamaServer, OpenAIGenerator, recommend, served_models
 from roadmap_rag.prompt import INSTRUCTIONS, STOP
-from roadmap_rag.wiring import App, Config, recommended_models
+from roadmap_rag.wiring import App, Config, this_machine
 
 DONE = {"message": {"role": "assistant", "content": "Yes."}, "done": True, "prompt_eval_count": 9, "eval_count": 2}
 LOADED = "m:latest is loaded with a window of"
@@ -219,7 +219,7 @@ def test_without_a_name_the_recommended_model_is_downloaded(
     ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ROADMAP_RAG_OLLAMA_HOST", f"127.0.0.1:{ollama.server_port}")
-    picked = next(row.name for row in recommended_models() if row.picked)
+    picked = next(row.name for row in recommend(this_machine()) if row.picked)
     assert main(["models", "pull"]) == 0
     assert ollama.chats == [{"model": picked}]
     assert "* m:latest  1.0 GB" in capsys.readouterr().out

@@ -457,9 +457,10 @@ def _models(options: argparse.Namespace) -> None:
 
 
 def _recommended() -> str:
-    from roadmap_rag.wiring import recommended_models
+    from roadmap_rag.generate import recommend
+    from roadmap_rag.wiring import this_machine
 
-    picked = next((row.name for row in recommended_models() if row.picked), None)
+    picked = next((row.name for row in recommend(this_machine()) if row.picked), None)
     if picked is None:
         raise GeneratorError("no model of the table fits this machine; answers are quotes, or name a model: roadmap-rag models pull NAME")
     return picked
@@ -468,9 +469,10 @@ def _recommended() -> str:
 def _recommend_models(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    from roadmap_rag.wiring import recommended_models
+    from roadmap_rag.generate import recommend
+    from roadmap_rag.wiring import this_machine
 
-    rows = recommended_models()
+    rows = recommend(this_machine())
 
     def show(console: Console) -> None:
         for row in rows:

@@ -27,7 +27,7 @@ from roadmap_rag.store import Store
 
 if TYPE_CHECKING:
     from roadmap_rag.fetch import WebFetcher
-    from roadmap_rag.generate import Diagnosis, ModelInfo, Recommendation
+    from roadmap_rag.generate import Diagnosis, Machine, ModelInfo
     from roadmap_rag.ingest import Ingestor, Progress
     from roadmap_rag.query_engine import RoadmapQueryEngine, Writer
     from roadmap_rag.retrieve import Retriever
@@ -287,12 +287,12 @@ class App:
     def diagnose(self, model: str | None = None) -> Diagnosis:
         from roadmap_rag.generate import diagnose
 
-        return diagnose(self.ollama_host, model or self.config.model, memory_bytes=available_memory())
+        return diagnose(self.ollama_host, model or self.config.model, machine=this_machine())
 
     def choose_model(self, diagnosis: Diagnosis, model: str | None = None) -> tuple[ModelInfo | None, str]:
         from roadmap_rag.generate import choose
 
-        return choose(diagnosis.models, model or self.config.model, available_memory())
+        return choose(diagnosis.models, model or self.config.model, this_machine())
 
     def writer(self, model: str | None = None) -> Writer:
         """Who writes answers now: the OpenAI-compatible server of the settings, else a model of Ollama, else nobody, with the reason.
@@ -354,7 +354,7 @@ class App:
                 first_token_timeout=config.first_token_timeout,
                 timeout=config.token_timeout,
                 stop=STOP,
-                num_batch=None if is_local(self.ollama_host) and on_graphics_card(chosen) else STOPPABLE_BATCH,
+                num_batch=None if is_local(self.ollama_host) and this_machine().holds_on_card(chosen) else STOPPABLE_BATCH,
             )
             self._writers[chosen.name] = Writer(generator, chosen.name, context, config.prompt_tokens, config.answer_tokens)
         return self._writers[chosen.name]
@@ -395,31 +395,11 @@ class App:
         ]
 
 
-def available_memory() -> int:
-    """Bytes of memory that a model may take: what the machine has, less two gigabytes for everything else, or that of its graphics card."""
+def this_machine() -> Machine:
+    """What models can use here."""
     import psutil
 
-    from roadmap_rag.generate import graphics_memory
+    from roadmap_rag.generate import Machine, graphics_memory
 
     total = int(psutil.virtual_memory().total)
-    return max(0, total - 2 * 10**9, graphics_memory(total))
-
-
-def on_graphics_card(model: ModelInfo) -> bool:
-    """Whether the whole model fits the graphics card of this machine: that works through a batch of Ollama's own size in well under a
-    second."""
-    import psutil
-
-    from roadmap_rag.generate import graphics_memory, memory_needed
-
-    return memory_needed(model) <= graphics_memory(int(psutil.virtual_memory().total))
-
-
-def recommended_models() -> tuple[Recommendation, ...]:
-    """The table of models, with what fits this machine and the one that is best for it."""
-    import psutil
-
-    from roadmap_rag.generate import graphics_memory, recommend
-
-    total = int(psutil.virtual_memory().total)
-    return recommend(total, graphics_memory(total), psutil.cpu_count(logical=False) or 2)
+    return Machine(total, graphics_memory(total), psutil.cpu_count(logical=False) or 2)

@@ -2,7 +2,17 @@
 
 from roadmap_rag.generate.callbacks import silent_callbacks
 from roadmap_rag.generate.compatible import OpenAIGenerator, served_models
-from roadmap_rag.generate.models import Measured, ModelInfo, Recommendation, choose, graphics_memory, memory_needed, recommend, same_name
+from roadmap_rag.generate.models import (
+    Machine,
+    Measured,
+    ModelInfo,
+    Recommendation,
+    choose,
+    graphics_memory,
+    memory_needed,
+    recommend,
+    same_name,
+)
 from roadmap_rag.generate.ollama import STOPPABLE_BATCH, OllamaGenerator, normal_keep_alive
 from roadmap_rag.generate.server import Diagnosis, Granted, OllamaServer, Progress, diagnose, is_local, parse_host
 from roadmap_rag.generate.stream import TokenStream, WaitingLine
@@ -12,6 +22,7 @@ __all__ = [
     "STOPPABLE_BATCH",
     "Diagnosis",
     "Granted",
+    "Machine",
     "Measured",
     "ModelInfo",
     "OllamaGenerator",

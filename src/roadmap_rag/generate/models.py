@@ -75,6 +75,32 @@ TABLE = (
 """Ordered from small to large. Sizes and parameters as https://ollama.com/library lists them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a model can use: bytes of memory, bytes on the graphics card, cores of the processor."""
+
+    memory: int
+    graphics: int = 0
+    cores: int = 4
+
+    @property
+    def room(self) -> int:
+        """Bytes that a model may take: two gigabytes are left to everything else, or it is on the graphics card."""
+        return max(0, self.memory - 2 * GB, self.graphics)
+
+    def holds_on_card(self, model: ModelInfo | Recommendation) -> bool:
+        return memory_needed(model) <= self.graphics
+
+    def reads_quickly(self, model: ModelInfo | Recommendation) -> bool:
+        """Whether a prompt of 1,100 tokens is read in about 40 seconds."""
+        patient = max(2 * USABLE_PARAMETERS, min(self.cores * PATIENT_PARAMETERS_PER_CORE, MOST_PATIENT_PARAMETERS))
+        return self.holds_on_card(model) or _parameters(model) <= patient
+
+
+def _parameters(model: ModelInfo | Recommendation) -> int:
+    return model.parameters if model.parameters is not None else model.size * 2
+
+
 def memory_needed(model: ModelInfo | Recommendation) -> int:
     """Bytes that a loaded model takes, roughly: its weights, a window of some thousand tokens, and the server's own buffers."""
     if isinstance(model, ModelInfo) and model.remote:
@@ -91,12 +117,13 @@ def _full_name(name: str) -> str:
     return (name if ":" in name.rpartition("/")[2] else f"{name}:latest").lower()
 
 
-def choose(models: Sequence[ModelInfo], configured: str, memory_bytes: int | None) -> tuple[ModelInfo | None, str]:
+def choose(models: Sequence[ModelInfo], configured: str, machine: Machine | None) -> tuple[ModelInfo | None, str]:
     """The model that answers, and why it is that one; None with the reason when there is none.
 
-    The configured one, whatever its size. Else, of the chat models on this machine that fit its memory (None: unknown, all fit): those
-    of at least a billion parameters before smaller ones, those that need not think before those that do so at length, then the one with
-    most parameters. Models for embeddings, and those that pass the question on to another machine, are never taken unasked.
+    The configured one, whatever its size. Else, of the chat models that fit this machine (None: unknown, all fit and are quick): those of
+    at least a billion parameters before smaller ones, those that the machine reads a prompt with quickly before those that keep it
+    waiting, those that need not think before those that do so at length, then the one with most parameters, of the slow ones with
+    fewest. Models for embeddings, and those that pass the question on to another machine, are never taken unasked.
     """
     if configured:
         found = next((model for model in models if same_name(model.name, configured)), None)
@@ -108,23 +135,27 @@ def choose(models: Sequence[ModelInfo], configured: str, memory_bytes: int | Non
     chat = [model for model in models if not model.embedding and not model.remote]
     if not chat:
         return None, "no model that can answer is installed"
-    fitting = [model for model in chat if memory_bytes is None or memory_needed(model) <= memory_bytes]
+    fitting = [model for model in chat if machine is None or memory_needed(model) <= machine.room]
     if not fitting:
         least = min(chat, key=memory_needed)
         return None, f"the smallest installed model, {least.name}, needs about {memory_needed(least) / GB:.1f} GB of memory"
-    best = max(fitting, key=_rank)
-    if (best.parameters or USABLE_PARAMETERS) < USABLE_PARAMETERS:
+    best = max(fitting, key=lambda model: _rank(model, machine))
+    if _parameters(best) < USABLE_PARAMETERS:
         return best, f"{best.name} is the largest that is installed, but below a billion parameters answers are poor"
     if len(fitting) == 1:
         return best, f"{best.name} is the only installed model that can answer and fits the memory"
-    return best, f"{best.name} is the largest installed model that fits the memory" + (
-        "" if best.thinking else " and answers without thinking aloud"
-    )
+    aloud = "" if best.thinking else " and answers without thinking aloud"
+    if machine is not None and not machine.reads_quickly(best):
+        return best, f"{best.name} is the smallest installed model of use{aloud}; on {machine.cores} cores each is slow"
+    if machine is not None and any(_parameters(model) > _parameters(best) and not machine.reads_quickly(model) for model in fitting):
+        return best, f"{best.name} is the largest installed model that {machine.cores} cores read a prompt with in about 40 seconds{aloud}"
+    return best, f"{best.name} is the largest installed model that fits the memory{aloud}"
 
 
-def _rank(model: ModelInfo) -> tuple[bool, bool, int, str]:
-    parameters = model.parameters if model.parameters is not None else model.size * 2
-    return parameters >= USABLE_PARAMETERS, not model.thinking, parameters, model.name
+def _rank(model: ModelInfo, machine: Machine | None) -> tuple[bool, bool, bool, int, str]:
+    parameters = _parameters(model)
+    quick = machine is None or machine.reads_quickly(model)
+    return parameters >= USABLE_PARAMETERS, quick, not model.thinking, parameters if quick else -parameters, model.name
 
 
 def graphics_memory(memory_bytes: int) -> int:
@@ -146,14 +177,13 @@ def _largest_card(tool: str) -> int:
         return 0
 
 
-def recommend(memory_bytes: int, gpu_bytes: int = 0, cores: int = 4) -> tuple[Recommendation, ...]:
+def recommend(machine: Machine) -> tuple[Recommendation, ...]:
     """The table, with what fits this machine and the one pick for it.
 
     With a GPU the largest model that fits the GPU's memory is picked; without, the largest that leaves half of the memory to everything
     else and is small enough for the processor's cores.
     """
-    rows = [replace(row, fits=memory_needed(row) <= max(memory_bytes // 2, gpu_bytes)) for row in TABLE]
-    patient = max(2 * USABLE_PARAMETERS, min(cores * PATIENT_PARAMETERS_PER_CORE, MOST_PATIENT_PARAMETERS))
-    quick = [row for row in rows if row.fits and (memory_needed(row) <= gpu_bytes or row.parameters <= patient)]
+    rows = [replace(row, fits=memory_needed(row) <= max(machine.memory // 2, machine.graphics)) for row in TABLE]
+    quick = [row for row in rows if row.fits and machine.reads_quickly(row)]
     pick = max(quick, key=lambda row: row.parameters, default=None)
     return tuple(replace(row, picked=pick is not None and row.name == pick.name) for row in rows)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from roadmap_rag.errors import GeneratorError
-from roadmap_rag.generate.models import ModelInfo, choose, memory_needed, same_name
+from roadmap_rag.generate.models import Machine, ModelInfo, choose, memory_needed, same_name
 
 if TYPE_CHECKING:
     import httpx
@@ -249,8 +249,8 @@ def _sha256(path: Path) -> str:
 # --------------------------------------------------------------------------------------------------------------- what is wrong
 
 
-def diagnose(host: str, model: str = "", *, memory_bytes: int | None = None) -> Diagnosis:
-    """Say why no model answers, or that one can. ``model`` is the configured name, or empty; memory is what models may take."""
+def diagnose(host: str, model: str = "", *, machine: Machine | None = None) -> Diagnosis:
+    """Say why no model answers, or that one can. ``model`` is the configured name, or empty; without a machine any model fits."""
     import httpx
 
     host = parse_host(host)
@@ -263,10 +263,10 @@ def diagnose(host: str, model: str = "", *, memory_bytes: int | None = None) -> 
         return diagnose_connection(host, error)
     except GeneratorError as error:
         return Diagnosis("not_answering", str(error), "ollama serve")
-    return _diagnose_models(host, model, version, models, memory_bytes)
+    return _diagnose_models(host, model, version, models, machine)
 
 
-def _diagnose_models(host: str, model: str, version: str, models: tuple[ModelInfo, ...], memory_bytes: int | None) -> Diagnosis:
+def _diagnose_models(host: str, model: str, version: str, models: tuple[ModelInfo, ...], machine: Machine | None) -> Diagnosis:
     if is_too_old(version):
         wanted = ".".join(map(str, MINIMUM_VERSION))
         detail = f"Ollama {version} at {host} is older than {wanted} and cuts long prompts without a word"
@@ -276,15 +276,12 @@ def _diagnose_models(host: str, model: str, version: str, models: tuple[ModelInf
         return Diagnosis("not_pulled", f"Ollama at {host} has no model {model}", f"ollama pull {model}", version, models)
     if not chat:
         return Diagnosis("no_models", f"Ollama {version} runs at {host} without a model", "roadmap-rag models recommend", version, models)
-    chosen, why = choose(models, model, memory_bytes)
-    wrong = chosen if chosen is not None and memory_bytes is not None and memory_needed(chosen) > memory_bytes else None
-    if chosen is None or wrong is not None:
-        detail = (
-            why
-            if wrong is None
-            else f"{wrong.name} needs about {memory_needed(wrong) / 1e9:.1f} GB of memory, and {(memory_bytes or 0) / 1e9:.1f} GB are there"
-        )
-        return Diagnosis("too_large", detail, "roadmap-rag models recommend", version, models)
+    chosen, why = choose(models, model, machine)
+    if chosen is not None and machine is not None and memory_needed(chosen) > machine.room:
+        why = f"{chosen.name} needs about {memory_needed(chosen) / 1e9:.1f} GB of memory, and {machine.room / 1e9:.1f} GB are there"
+        chosen = None
+    if chosen is None:
+        return Diagnosis("too_large", why, "roadmap-rag models recommend", version, models)
     return Diagnosis(None, f"Ollama {version} at {host}: {why}", "", version, models)
 
 
