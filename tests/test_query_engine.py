@@ -24,11 +24,12 @@ TRUE = "Your reading group meets on Thursdays in room 4.17 [1]."
 def engine(
     app: App,
     script: Sequence[str | GeneratorError] | None,
+    *more: Sequence[str | GeneratorError],
     queue: Sequence[int] = (),
     report: Mapping[str, float | None] | None = None,
     **options: bool,
 ) -> tuple[RoadmapQueryEngine, FakeGenerator]:
-    generator = FakeGenerator([] if script is None else [script], queue=queue, report=report)
+    generator = FakeGenerator([] if script is None else [script, *more], queue=queue, report=report)
     writer = Writer(generator, "fake") if script is not None else Writer(notice="no model is running")
     made = RoadmapQueryEngine(
         retriever=app.retriever,
@@ -163,6 +164,41 @@ def test_a_run_that_is_stopped_ends_the_stream_and_has_no_answer(app: App) -> No
             stop.stop()
     assert [event.text for event in events if isinstance(event, Draft)] == ["Your "]
     assert not any(isinstance(event, Done) for event in events)
+    assert generator.streams[0].closed
+
+
+GERMAN = "Wann und wo trifft sich unsere Lesegruppe?"
+
+
+def test_a_question_in_another_language_is_translated_by_the_model(app: App) -> None:
+    made, generator = engine(app, ['"When and where does our ', 'reading group meet?"\n\nThat is the translation.'], [TRUE])
+    answer = made.ask(GERMAN)
+    assert (answer.question, answer.standalone) == (GERMAN, QUESTION)
+    assert answer.notices[0] == f"translated for the search: {QUESTION}"
+    assert answer.citations[0].url == "notes:group.md"
+    assert [turns[-1].content.endswith(f"Question: {QUESTION}\n\n{REMINDER}") for turns in generator.history] == [False, True]
+    assert all(stream.closed for stream in generator.streams)
+
+
+@pytest.mark.parametrize(
+    "translation",
+    [
+        pytest.param([" \n"], id="nothing"),
+        pytest.param([GERMAN], id="the same again"),
+        pytest.param([GeneratorError("Ollama does not answer; run: ollama serve")], id="a fault"),
+    ],
+)
+def test_a_translation_that_fails_leaves_the_question_as_it_is(app: App, translation: list[str | GeneratorError]) -> None:
+    answer = engine(app, translation, [TRUE])[0].ask(GERMAN)
+    assert answer.standalone == GERMAN
+    assert answer.notices[0].startswith("the question is not in English")
+
+
+def test_a_run_that_is_stopped_while_it_translates_has_no_answer(app: App) -> None:
+    made, generator = engine(app, ["When and where"])
+    stop = Stop()
+    stop.stop()
+    assert [type(event) for event in made.run(GERMAN, stop=stop)] == [Stage]
     assert generator.streams[0].closed
 
 

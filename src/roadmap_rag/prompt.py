@@ -34,6 +34,8 @@ REMINDER = "Answer in full sentences and end each with the number of its passage
 """Stands last, because a small model follows what it read last: without it Qwen2.5-Coder 1.5B answers "[2]" or "0.5 [2]", which proves
 nothing; with it, to the same questions, in sentences that can be checked."""
 
+TRANSLATE = "Translate the user's question into English. Keep names, numbers and code as they are. Write only the translated question."
+
 _MARKS = re.compile(r"</?\s*passage\b", re.IGNORECASE)
 
 

@@ -11,6 +11,7 @@ and embedder is passed in; LlamaIndex's global settings are never read.
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 import time
@@ -38,9 +39,9 @@ from roadmap_rag.domain import (
 )
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import estimate_prompt_tokens, silent_callbacks
-from roadmap_rag.prompt import VERSION, Prompt, build_prompt
+from roadmap_rag.prompt import TRANSLATE, VERSION, Prompt, build_prompt
 from roadmap_rag.quotes import Corpus, compose
-from roadmap_rag.retrieve import Retrieval, Retriever, WordEncoder
+from roadmap_rag.retrieve import Retrieval, Retriever, WordEncoder, is_english
 from roadmap_rag.roadmap import Roadmap, RoadmapAnswer, answer_from_roadmap
 
 NEAREST = 3
@@ -118,6 +119,7 @@ class _Asked:
     started: float
     strict: bool
     stop: Stop
+    writer: Callable[[], Writer]
     notices: list[str] = field(default_factory=list)
     trace: dict[str, Any] = field(default_factory=dict)
 
@@ -200,8 +202,13 @@ class RoadmapQueryEngine(BaseQueryEngine):
         then there is no ``Done``. Raises IndexMissingError and IndexMismatchError."""
         started = time.perf_counter()
         yield Stage("searching", "Searching the sources")
-        retrieval = self._retriever.search(question, k=self._passages, topic=topic, history=history)
-        asked = _Asked(question, retrieval, started, self._strict if strict is None else strict, stop or Stop(), list(retrieval.notes))
+        stop, writer = stop or Stop(), functools.cache(self._writer)
+        retrieval = self._retriever.search(
+            question, k=self._passages, topic=topic, history=history, translate=lambda text: _translate(text, writer().generator, stop)
+        )
+        if stop.stopped:
+            return
+        asked = _Asked(question, retrieval, started, self._strict if strict is None else strict, stop, writer, list(retrieval.notes))
         known = answer_from_roadmap(retrieval.standalone, self._roadmap, self._roadmap_texts())
         if known is None:
             yield from self._answer_from_passages(asked)
@@ -218,7 +225,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         if not usable:
             yield Done(self._refuse(asked, "no_passage"))
             return
-        writer = self._writer()
+        writer = asked.writer()
         if writer.generator is None:
             if writer.notice:
                 asked.notices.append(writer.notice)
@@ -392,6 +399,23 @@ def as_nodes(hits: Sequence[Hit]) -> list[NodeWithScore]:
 def _metadata(hit: Hit) -> Mapping[str, Any]:
     values = asdict(hit)
     return {name: values[name] for name in ("url", "title", "section", "start", "end", "fetched_at")}
+
+
+def _translate(question: str, generator: Generator | None, stop: Stop) -> str:
+    """The question in English as the model translates it; empty when no model runs, or none of it comes out."""
+    if generator is None:
+        return ""
+    stream = generator.stream((Turn("system", TRANSLATE), Turn("user", question)))
+    close = getattr(stream, "close", lambda: None)
+    stop.watch(close)
+    try:
+        text = "".join(piece.text for piece in stream)
+    except GeneratorError:
+        return ""  # the same fault comes up with the answer, and is told there
+    finally:
+        close()
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "").strip('"')
+    return line if line and is_english(line) else ""
 
 
 def _note_report(asked: _Asked, report: Mapping[str, float | None], writer: Writer) -> None:

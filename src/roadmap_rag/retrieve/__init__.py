@@ -5,6 +5,7 @@ turns candidates into features and scores; ``joining`` turns ranked passages int
 ``retriever`` runs them. Every constant was chosen on the development half of the golden questions; the tables are in docs/retrieval.md.
 """
 
+from roadmap_rag.retrieve.question import is_english
 from roadmap_rag.retrieve.retriever import RERANKED, Ranking, Retrieval, Retriever, WordEncoder
 
-__all__ = ["RERANKED", "Ranking", "Retrieval", "Retriever", "WordEncoder"]
+__all__ = ["RERANKED", "Ranking", "Retrieval", "Retriever", "WordEncoder", "is_english"]

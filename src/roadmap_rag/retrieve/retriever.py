@@ -143,7 +143,10 @@ class Retriever:
         history: Sequence[Turn] = (),
         translate: Callable[[str], str] | None = None,
     ) -> Retrieval:
-        """The k best passages for a question, best first; all of them when the index holds fewer."""
+        """The k best passages for a question, best first; all of them when the index holds fewer.
+
+        ``translate`` gives a question in English, or an empty text; it is asked when the embedder reads no other language.
+        """
         started = time.perf_counter()
         generation = self.generation()
         standalone, notes = self._prepare(question, history, translate)
@@ -215,10 +218,9 @@ class Retriever:
         standalone = self.standalone(question, history)
         if not self._english_only or is_english(standalone):
             return standalone, []
-        if translate is None:
-            return standalone, ["the question is not in English, and the embedder reads English only; start a model, which translates it"]
-        translated = translate(standalone)
-        return translated, [f"translated for the search: {translated}"]
+        if translated := translate(standalone) if translate is not None else "":
+            return translated, [f"translated for the search: {translated}"]
+        return standalone, ["the question is not in English, and the embedder reads English only; start a model, which translates it"]
 
     def _names_something(self, text: str) -> bool:
         names = self._roadmap_names()
