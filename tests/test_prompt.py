@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from roadmap_rag.domain import Hit, Turn
 from roadmap_rag.generate import estimate_prompt_tokens
-from roadmap_rag.prompt import DECLINED, INSTRUCTIONS, REMINDER, build_prompt
+from roadmap_rag.prompt import INSTRUCTIONS, REMINDER, build_prompt
 
 
 def hit(number: int, text: str) -> Hit:
@@ -19,7 +19,6 @@ def test_the_question_comes_last_and_the_instructions_first() -> None:
     prompt = build_prompt("Why?", [hit(1, "Because of this.")], tokens=2_000, count=estimate_prompt_tokens)
     assert [message.role for message in prompt.messages] == ["system", "user"]
     assert prompt.messages[0].content == INSTRUCTIONS
-    assert DECLINED in INSTRUCTIONS
     assert prompt.messages[1].content.endswith(f"Question: Why?\n\n{REMINDER}")
     assert prompt.tokens <= 2_000
 

@@ -13,7 +13,7 @@ from fakes import FakeGenerator
 from roadmap_rag.citations import UNSUPPORTED_MARK
 from roadmap_rag.domain import Answer
 from roadmap_rag.errors import GeneratorError
-from roadmap_rag.prompt import DECLINED, REMINDER
+from roadmap_rag.prompt import REMINDER
 from roadmap_rag.query_engine import Done, Draft, RoadmapQueryEngine, Stage, Stop, Writer
 from roadmap_rag.wiring import App
 
@@ -96,7 +96,7 @@ def test_an_invented_sentence_is_marked_or_dropped(app: App) -> None:
     ("draft", "reason"),
     [
         pytest.param("The group was founded in 1987 by Ada Lovelace in Berlin [1].", "not_supported", id="nothing holds"),
-        pytest.param(DECLINED, "model_declined", id="the model declines"),
+        pytest.param("The passages do not say it.", "model_declined", id="the model declines"),
     ],
 )
 def test_an_answer_without_support_becomes_a_refusal(app: App, draft: str, reason: str) -> None:
@@ -165,6 +165,21 @@ def test_a_run_that_is_stopped_ends_the_stream_and_has_no_answer(app: App) -> No
     assert [event.text for event in events if isinstance(event, Draft)] == ["Your "]
     assert not any(isinstance(event, Done) for event in events)
     assert generator.streams[0].closed
+
+
+def test_what_stands_nowhere_costs_no_model_call(app: App) -> None:
+    made, generator = engine(app, [TRUE])
+    answer = made.ask("When does the HotpotQA reading group of Heidelberg meet?")
+    assert (answer.refused, answer.reason) == (True, "no_passage")
+    assert "no passage mentions HotpotQA or Heidelberg" in answer.answer
+    assert answer.trace["answerable"]["chance"] < 0.5
+    assert generator.history == []
+
+
+def test_an_answer_that_gives_nothing_of_the_kind_asked_for_is_a_refusal(app: App) -> None:
+    answer = engine(app, [TRUE])[0].ask("Who leads our reading group?")
+    assert (answer.refused, answer.reason, answer.model) == (True, "not_supported", "fake")
+    assert "nothing that the passages prove gives a person's name" in answer.answer
 
 
 GERMAN = "Wann und wo trifft sich unsere Lesegruppe?"

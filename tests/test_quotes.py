@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadmap_rag.domain import Hit
-from roadmap_rag.quotes import Corpus, answerability, compose, instruction_like
+from roadmap_rag.quotes import Corpus, answerability, answers, compose, instruction_like
 from roadmap_rag.quotes.sentences import candidates
 from test_citations import encode
 
@@ -196,7 +196,7 @@ class TestCompose:
             f"The trained adapter is stored beside the weights of the model as {which} file." for which in ("a first", "another", "a last")
         ]
         passage = "\n\n".join([*files, "Training the adapter took 24 hours on one card."])
-        asked = compose("How many hours does training the adapter take?", [hit(passage)], encode, refuse=False)
+        asked = compose("How many hours does training the adapter take?", [hit(passage)], encode)
         assert any("24 hours" in citation.quote for citation in asked.citations)
 
     def test_sentences_stand_in_reading_order_each_with_its_citation(self) -> None:
@@ -328,6 +328,21 @@ class TestAnswerability:
 
     def test_without_passages_nothing_is_answerable(self) -> None:
         assert not answerability("What is LoRA?", []).answerable
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "right"),
+    [
+        ("Who invented sparse dictionary learning?", "It was inspired by the sparse coding hypothesis in neuroscience.", False),
+        ("Who invented sparse dictionary learning?", "It was introduced by Bruno Olshausen and David Field.", True),
+        ("To how many samples of each kind is it limited?", "That is why I limit it to 256 here.", True),
+        ("How many hours does the training take?", "The training takes a while.", False),
+        ("How many hours does GPT-3 take?", "GPT-3 takes a while.", False),
+        ("Why is the rank small?", "The update has a low intrinsic rank.", True),
+    ],
+)
+def test_an_answer_gives_a_thing_of_the_kind_asked_for(question: str, sentence: str, right: bool) -> None:
+    assert answers([sentence], question, frozenset()) is right
 
 
 PIECES = st.lists(

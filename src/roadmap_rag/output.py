@@ -97,6 +97,8 @@ def print_trace(console: Console, answer: Answer) -> None:
         mark = " (below the floor)" if hit.below_floor else ""
         table.add_row(str(hit.rank), f"{hit.score:.2f}{mark}", hit.url, hit.section, features)
     console.print(table)
+    if judged := answer.trace.get("answerable"):
+        console.print(Text(f"answerable {judged}", style="dim"))
     if prompt := answer.trace.get("prompt"):
         console.print(Text(f"prompt version {prompt['version']}, at most {prompt['estimate']} tokens", style="bold"))
         for message in prompt["messages"]:

@@ -1,6 +1,7 @@
 """The one answering path of command line, chat and evaluation: a LlamaIndex query engine that shows nothing it has not checked.
 
-    question ── retrieve ──┬─ nothing relevant ──────────────── refusal with the nearest topics, no model call
+    question ── retrieve ──┬─ nothing relevant, or what is
+                           │  asked for stands nowhere ──────── refusal with the nearest topics, no model call
                            ├─ about the roadmap itself ──────── the topic graph answers, exactly
                            ├─ no model runs ─────────────────── the best sentences of the passages
                            └─ prompt ─ draft streams ─ verify ─ answer, or a refusal when nothing holds
@@ -25,6 +26,7 @@ from llama_index.core.base.response.schema import Response
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from roadmap_rag.citations import Verified, verify
+from roadmap_rag.citations.compare import read
 from roadmap_rag.citations.render import Checked, Evidence, render
 from roadmap_rag.domain import (
     Answer,
@@ -40,7 +42,7 @@ from roadmap_rag.domain import (
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import estimate_prompt_tokens, silent_callbacks
 from roadmap_rag.prompt import TRANSLATE, VERSION, Prompt, build_prompt
-from roadmap_rag.quotes import Corpus, compose
+from roadmap_rag.quotes import Corpus, answerability, answers, compose, described
 from roadmap_rag.retrieve import Retrieval, Retriever, WordEncoder, is_english
 from roadmap_rag.roadmap import Roadmap, RoadmapAnswer, answer_from_roadmap
 
@@ -225,6 +227,14 @@ class RoadmapQueryEngine(BaseQueryEngine):
         if not usable:
             yield Done(self._refuse(asked, "no_passage"))
             return
+        generation = self._retriever.generation()
+        judged = answerability(
+            asked.retrieval.standalone, usable, Corpus(generation.manifest.chunks, generation.frequencies, generation.text)
+        )
+        asked.trace["answerable"] = {"chance": round(judged.chance, 3), "lacking": judged.lacking, "features": dict(judged.features)}
+        if not judged.answerable:
+            yield Done(self._refuse(asked, "no_passage", lacking=judged.lacking))
+            return
         writer = asked.writer()
         if writer.generator is None:
             if writer.notice:
@@ -315,17 +325,19 @@ class RoadmapQueryEngine(BaseQueryEngine):
         if verified.declined or not verified.supported:
             reason: RefusalReason = "model_declined" if verified.declined else "not_supported"
             return self._refuse(asked, reason, model=writer.model, timings=timings, tokens=counts)
+        question, proved = asked.retrieval.standalone, [each.text for each in verified.sentences if each.supported]
+        if not answers(proved, question, read(question).numbers):
+            lacking = f"nothing that the passages prove gives {described(question)}"
+            return self._refuse(asked, "not_supported", lacking=lacking, model=writer.model, timings=timings, tokens=counts)
         return self._answer(asked, verified, writer.model, timings, counts)
 
     def _quote(self, asked: _Asked, hits: Sequence[Hit]) -> Answer:
         begun = time.perf_counter()
-        generation = self._retriever.generation()
-        corpus = Corpus(generation.manifest.chunks, generation.frequencies, generation.text)
-        composed = compose(asked.retrieval.standalone, hits, self._encode, corpus=corpus)
+        composed = compose(asked.retrieval.standalone, hits, self._encode)
         timings = Timings(retrieve=asked.retrieval.seconds, verify=time.perf_counter() - begun)
         asked.trace |= {"verification": list(composed.details)}
         if not composed.supported:
-            return self._refuse(asked, "no_passage", lacking=composed.details[0]["lacking"], timings=timings)
+            return self._refuse(asked, "no_passage", timings=timings)
         return self._answer(asked, composed, None, timings, Tokens())
 
     def _answer(self, asked: _Asked, verified: Verified, model: str | None, timings: Timings, tokens: Tokens) -> Answer:

@@ -100,8 +100,8 @@ def _estimate(answer: Mapping[str, Any]) -> float | None:
     """How likely the quotes were thought to answer, 0 when retrieval found nothing; None where the quotes did not decide."""
     if answer["model"] or answer["roadmap"]:
         return None
-    details = answer["trace"].get("verification") or ()
-    return float(details[0]["answerable"]) if details and "answerable" in details[0] else 0.0 if answer["refused"] else None
+    judged = answer["trace"].get("answerable")
+    return float(judged["chance"]) if judged else 0.0 if answer["refused"] else None
 
 
 def _answerable(question: Question, answer: Mapping[str, Any], shown: str) -> Scores:

@@ -1,7 +1,8 @@
 """The answer without a model: the best sentences of the passages, word for word, each with its citation; or a refusal."""
 
 from roadmap_rag.quotes.answerable import Answerability, Corpus, answerability
+from roadmap_rag.quotes.asked import answers, described
 from roadmap_rag.quotes.composing import compose
 from roadmap_rag.quotes.steering import instruction_like
 
-__all__ = ["Answerability", "Corpus", "answerability", "compose", "instruction_like"]
+__all__ = ["Answerability", "Corpus", "answerability", "answers", "compose", "described", "instruction_like"]

@@ -20,7 +20,7 @@ from typing import Any
 
 from roadmap_rag.citations.compare import Vocabulary, context_words, names_missing, read, vocabulary
 from roadmap_rag.domain import Hit
-from roadmap_rag.quotes.asked import described, states, states_number, wanted
+from roadmap_rag.quotes.asked import NUMERIC, described, states, states_number, wanted
 from roadmap_rag.text import STOP_WORDS, sentence_spans, stem, terms, words
 
 CONSTANTS = Path(__file__).with_name("constants.json")
@@ -50,7 +50,6 @@ _FOREIGN = re.compile(
     re.IGNORECASE,
 )
 _SUFFIX = re.compile(r"-(?:like|style|based|class|size|sized|type|only|driven|tuned|trained|guided)$")
-_NUMERIC = frozenset(("speed", "memory", "duration", "share", "count", "quantity"))
 _CLEARLY = 0.1
 """From this gap on a refusal says that the kind of thing asked for is missing."""
 _PARTS = re.compile(r"[-_./+#]")
@@ -190,7 +189,7 @@ def _further_off(
             best = max(best, share)
             if share > stating and states(sentence, kind, question, known):
                 stating = share
-            if share > counting and kind.kind in _NUMERIC and states_number(sentence, known):
+            if share > counting and kind.kind in NUMERIC and states_number(sentence, known):
                 counting = share
             before = own
     return best - max(stating, (stating + counting) / 2)

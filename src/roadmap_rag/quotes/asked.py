@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -136,6 +137,7 @@ NUMBER_WORD = re.compile(
     r"|millions?|billions?|half|twice|double[ds]?|triple[ds]?|once|zero)\b",
     re.IGNORECASE,
 )
+NUMERIC = frozenset(("speed", "memory", "duration", "share", "count", "quantity"))
 _BESIDE = 4
 """Words between a number and the noun that it counts, at most."""
 _SAME_START = 5
@@ -184,6 +186,14 @@ def states(sentence: str, asked: Wanted, question: str, known: frozenset[float])
         return bool(at)
     amounts = [place for place, word in enumerate(found) if _NUMERAL.fullmatch(word) or NUMBER_WORD.fullmatch(word)]
     return any(abs(place - amount) <= _BESIDE for place in at for amount in amounts)
+
+
+def answers(sentences: Iterable[str], question: str, known: frozenset[float]) -> bool:
+    """Whether a sentence gives a thing of the kind asked for; for an amount any number of its own will do, whatever is counted."""
+    asked = wanted(question)
+    return any(
+        states(sentence, asked, question, known) or (asked.kind in NUMERIC and states_number(sentence, known)) for sentence in sentences
+    )
 
 
 def states_number(sentence: str, known: frozenset[float]) -> bool:

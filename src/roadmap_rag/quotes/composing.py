@@ -19,7 +19,6 @@ from roadmap_rag.citations.compare import read
 from roadmap_rag.citations.evidence import Encode, VectorMemory, stems
 from roadmap_rag.citations.render import Checked, Evidence, Verified, render
 from roadmap_rag.domain import Hit
-from roadmap_rag.quotes.answerable import Corpus, answerability
 from roadmap_rag.quotes.asked import states, wanted
 from roadmap_rag.quotes.sentences import Candidate, candidates
 from roadmap_rag.text import terms
@@ -47,18 +46,8 @@ class _Scored:
     vector: np.ndarray
 
 
-def compose(
-    question: str, hits: Sequence[Hit], encode: Encode, *, corpus: Corpus | None = None, sources: int = 5, refuse: bool = True
-) -> Verified:
-    """Three to six sentences from at most ``sources`` documents, or a Verified without sentences when the passages do not answer.
-
-    With ``refuse`` False the best sentences come in any case. ``corpus`` tells what else is stored, for the decision to refuse. ``details``
-    holds the reasons of a refusal and the scores.
-    """
-    judged = answerability(question, hits, corpus)
-    detail = {"answerable": round(judged.chance, 3), "missing": list(judged.missing), "lacking": judged.lacking}
-    if refuse and not judged.answerable:
-        return render([], details=[detail])
+def compose(question: str, hits: Sequence[Hit], encode: Encode, *, sources: int = 5) -> Verified:
+    """Three to eight sentences from at most ``sources`` documents; none where the passages have no sentence. ``details`` holds the scores."""
     chosen = _choose(_score(question, hits, encode), sources)
     checked: list[Checked] = []
     before: Candidate | None = None
@@ -74,7 +63,7 @@ def compose(
         checked.append(Checked(layout, _plain(candidate), "supported", (_place(candidate),)))
         before = candidate
     scores = [{"text": each.candidate.text, "score": round(each.score, 3)} for each in chosen]
-    return render(checked, details=[detail, *scores])
+    return render(checked, details=scores)
 
 
 def _score(question: str, hits: Sequence[Hit], encode: Encode) -> list[_Scored]:
