@@ -396,7 +396,9 @@ def test_an_encoder_without_word_vectors_will_do(index: Index, encoder: WordsEnc
 
 def test_another_language_is_said_or_translated(retriever: Retriever) -> None:
     silent = retriever.search("Was ist die Datei auf der Platte von Annoy?")
-    assert silent.notes == ("the question is not in English, and the embedder reads English only; start a model, which translates it",)
+    assert silent.notes == (
+        "the question is not in English, the embedder's only language; ask in English, or start a model: `ask` has it translate",
+    )
     told = retriever.search("Was ist die Datei von Annoy?", translate=lambda _: "What is the static file of Annoy?")
     assert told.standalone == "What is the static file of Annoy?"
     assert told.notes == ("translated for the search: What is the static file of Annoy?",)

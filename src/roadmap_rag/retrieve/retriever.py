@@ -220,7 +220,9 @@ class Retriever:
             return standalone, []
         if translated := translate(standalone) if translate is not None else "":
             return translated, [f"translated for the search: {translated}"]
-        return standalone, ["the question is not in English, and the embedder reads English only; start a model, which translates it"]
+        return standalone, [
+            "the question is not in English, the embedder's only language; ask in English, or start a model: `ask` has it translate"
+        ]
 
     def _names_something(self, text: str) -> bool:
         names = self._roadmap_names()
