@@ -338,6 +338,8 @@ class TestAnswerability:
         ("To how many samples of each kind is it limited?", "That is why I limit it to 256 here.", True),
         ("How many hours does the training take?", "The training takes a while.", False),
         ("How many hours does GPT-3 take?", "GPT-3 takes a while.", False),
+        ("By what sign does the agent notice it?", "A run of identical actions is taken for hallucination.", True),
+        ("By what margin does it win?", "It wins clearly.", False),
         ("Why is the rank small?", "The update has a low intrinsic rank.", True),
     ],
 )

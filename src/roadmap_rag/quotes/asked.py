@@ -81,7 +81,7 @@ _QUANTITY = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
-    r"\bhow (?:many|much|large|big|deep|high|far|often|few|little|wide|old|similar|likely|near)\b|\bby (?:what|how)\b|\bwie (?:viele?|lange|groß|hoch|schnell|oft|alt)\b|多少|几个",
+    r"\bhow (?:many|much|large|big|deep|high|far|often|few|little|wide|old|similar|likely|near)\b|\bby how\b|\bby what (?:factor|margin|amount|share|fraction|percentage)\b|\bwie (?:viele?|lange|groß|hoch|schnell|oft|alt)\b|多少|几个",
     re.IGNORECASE,
 )
 _STATED: dict[Kind, re.Pattern[str]] = {
