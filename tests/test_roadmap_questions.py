@@ -491,6 +491,10 @@ which labs train frontier models?
 which project uses LoRA for diffusion?
 What is in part 3 of the LangChain tutorial?
 what is in section 4 of the QLoRA paper
+How many lessons does the first part of fast.ai's course have?
+How many lessons does the first part of the fast.ai course comprise, and how long does each one take approximately?
+How many chapters does the first part of the Hugging Face course have?
+How many videos are in the second part of 3Blue1Brown's series?
 Which section of the DPO paper derives the loss?
 How good is GPT-4 at math?
 how good is Python for training models

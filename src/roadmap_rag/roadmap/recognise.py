@@ -46,6 +46,12 @@ _OF_THE_WHOLE = re.compile(
 )
 _SIGNED = re.compile(r"\b(by|from|writes?|wrote|written|records?|recorded|publish|published|authors?|made|makes?)\b")
 
+_PART_OF_A_WORK = re.compile(
+    r"\b(?:parts?|sections?|chapters?|modules?|units?|lessons?|episodes?)(?: \d+)? of (?:the |this )?"
+    r"(?!(?:course|book|paper|series|tutorial|videos?|article|documentation|docs|class|playlist|lecture)\b)(?:[^ ]+ ){1,4}"
+    r"(?:course|book|paper|series|tutorial|videos?|article|documentation|docs|class|playlist|lecture)\b"
+)
+"""Part of something else than the roadmap: "the first part of the fast.ai course"."""
 # What asks for the matter itself, not for its place in a roadmap.
 _ABOUT_THE_MATTER = re.compile(
     r"\bwhy\b"
@@ -110,7 +116,7 @@ def recognise(words: Words, context: tuple[Mention, ...] = (), authors: Collecti
     whole = _spaced(_IN_THE_ROADMAP.sub(" ", text))
     apart = _spaced(_NOUN_AFTER.sub("@", _NOUN_BEFORE.sub("@", _spaced(_IN_A_PATH.sub(" ", whole)))))
     together = _LIST_OF_NAMES.sub("@", apart)
-    if _ABOUT_THE_MATTER.search(together):
+    if _ABOUT_THE_MATTER.search(together) or (not paths and _PART_OF_A_WORK.search(" ".join(words.tokens))):
         return
     left = [word for word in apart.replace("@", " ").split() if word not in KNOWN_WORDS and word not in STOP_WORDS]
     weak = any(each.strength == DETAIL for each in mentions)
