@@ -182,6 +182,11 @@ def test_an_answer_that_gives_nothing_of_the_kind_asked_for_is_a_refusal(app: Ap
     assert "nothing that the passages prove gives a person's name" in answer.answer
 
 
+def test_a_label_is_no_number(app: App) -> None:
+    answer = engine(app, ["The next paper is about speculative decoding [1]."])[0].ask("How many of us does our reading group have?")
+    assert (answer.refused, answer.reason) == (True, "not_supported")
+
+
 GERMAN = "Wann und wo trifft sich unsere Lesegruppe?"
 
 

@@ -27,7 +27,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from roadmap_rag.citations import Verified, verify
 from roadmap_rag.citations.compare import read
-from roadmap_rag.citations.render import Checked, Evidence, render
+from roadmap_rag.citations.render import Checked, Evidence, render, without_labels
 from roadmap_rag.domain import (
     Answer,
     Encoder,
@@ -325,7 +325,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         if verified.declined or not verified.supported:
             reason: RefusalReason = "model_declined" if verified.declined else "not_supported"
             return self._refuse(asked, reason, model=writer.model, timings=timings, tokens=counts)
-        question, proved = asked.retrieval.standalone, [each.text for each in verified.sentences if each.supported]
+        question, proved = asked.retrieval.standalone, [without_labels(each.text) for each in verified.sentences if each.supported]
         if not answers(proved, question, read(question).numbers):
             lacking = f"nothing that the passages prove gives {described(question)}"
             return self._refuse(asked, "not_supported", lacking=lacking, model=writer.model, timings=timings, tokens=counts)

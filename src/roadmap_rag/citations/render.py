@@ -123,3 +123,8 @@ def _with_labels(text: str, numbers: Sequence[int]) -> str:
         return f"{text}\n\n{labels}"
     stop = _STOP.search(text)
     return f"{text[: stop.start()]} {labels}{stop.group()}" if stop and text[: stop.start()].strip() else f"{text} {labels}"
+
+
+def without_labels(text: str) -> str:
+    """A text of an answer without its labels ``[n]``."""
+    return re.sub(r"\s*\[\d+\]", "", text)

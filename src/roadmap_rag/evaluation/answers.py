@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from roadmap_rag.citations.render import without_labels
 from roadmap_rag.evaluation.facts import states
 from roadmap_rag.evaluation.golden import Question
 from roadmap_rag.evaluation.metrics import Metric, summarise, summarise_median, summarise_ratio
@@ -21,7 +22,6 @@ from roadmap_rag.text import numbers, terms
 SUITE = "answers"
 SHARE = "of questions"
 SHARED_WORDS = 0.5
-_LABEL = re.compile(r"\s*\[\d+\]")
 _NAME = re.compile(r"(?<![.!?:]\s)(?<!^)\b[A-Z][\w-]*[A-Za-z\d]")
 _PART = re.compile(r"[^\W_]+")
 _HAN = re.compile(r"[\u3400-\u9fff]")
@@ -143,7 +143,7 @@ def _sentence_counts(answer: Mapping[str, Any]) -> dict[str, int]:
 
 def evident(sentence: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
     """Whether what a sentence cites bears it out, by numbers, names and words; a lead-in ("There are three:") need not be."""
-    text = _LABEL.sub("", sentence["text"]).strip()
+    text = without_labels(sentence["text"]).strip()
     cited = [citation for citation in answer["citations"] if citation["n"] in sentence["citations"]]
     if not cited:
         return text.endswith((":", "：")) or not terms(text)

@@ -5,12 +5,12 @@ What a suite needs to be repeated stands in the record of its run.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from roadmap_rag.citations.render import without_labels
 from roadmap_rag.domain import Hit, digest
 from roadmap_rag.errors import GeneratorError, IndexMissingError
 from roadmap_rag.evaluation import answers, redteam, retrieval, robustness
@@ -45,7 +45,6 @@ MODEL_SAMPLE = 40
 """Questions that a model is asked unless told otherwise: on a CPU each takes it some 15 seconds."""
 RAGAS = "ragas"
 CHECKS = "checks"
-_LABEL = re.compile(r"\s*\[\d+\]")
 SAMPLED_BY = ("limit", "types", "half")
 """What the runs of one trend have in common, besides their suite."""
 ROBUSTNESS_SAMPLE = (60, 12)
@@ -370,7 +369,7 @@ def build_judge(wanted: Wanted) -> NamedJudge:
 
 def _case(question: Question, answer: Mapping[str, Any]) -> Case:
     usable = [Hit(**(hit | {"topics": (), "also": ()})) for hit in answer["hits"] if not hit["below_floor"]]
-    return Case(answer["standalone"], _LABEL.sub("", answer["answer"]), tuple(usable), reference(question))
+    return Case(answer["standalone"], without_labels(answer["answer"]), tuple(usable), reference(question))
 
 
 def reference(question: Question) -> str:
