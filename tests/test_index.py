@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from roadmap_rag import index as index_module
 from roadmap_rag.domain import Document
 from roadmap_rag.errors import IndexMismatchError, IndexMissingError, LockedError, StorageError
 from roadmap_rag.index import Entry, Index, IndexSettings, StoredDocument, Written
@@ -307,3 +308,16 @@ def test_the_lexical_score_is_that_of_fts5(tmp_path: Path) -> None:
             assert [row for row, _ in ours] == [row for row, _ in theirs]
             assert [score for _, score in ours] == pytest.approx([score for _, score in theirs])
     connection.close()
+
+
+@pytest.mark.parametrize("only", [None, {"https://example.org/fig", "https://example.org/plum"}], ids=["all", "two documents"])
+def test_every_vector_compared_and_the_graph_find_the_same(writer: Writer, monkeypatch: pytest.MonkeyPatch, only: set[str] | None) -> None:
+    writer.write(*(document(name) for name in ("apple", "fig", "plum", "pear", "quince")))
+    vector = 3 * writer.encoder.encode(["a fig is a word of its own"])[0]
+    found: list[dict[int, float]] = []
+    for scanned in (index_module._SCANNED, 0):
+        monkeypatch.setattr(index_module, "_SCANNED", scanned)
+        with writer.index.open() as generation:
+            found.append(dict(generation.dense(vector, 5, only)))
+    assert len(found[0]) == (5 if only is None else 2)
+    assert found[0] == pytest.approx(found[1], abs=1e-5)

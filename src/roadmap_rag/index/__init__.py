@@ -250,7 +250,7 @@ class Generation:
 
     def _scan(self, vector: np.ndarray[Any, Any], k: int, urls: Collection[str] | None) -> list[tuple[int, float]]:
         rows, vectors = self._read_vectors()
-        similarities = vectors @ np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+        similarities = vectors @ _unit(vector)
         if urls is not None:
             wanted = np.isin(rows, self._rows_of(urls))
             rows, similarities = rows[wanted], similarities[wanted]
@@ -271,7 +271,7 @@ class Generation:
                     page = collection.get(limit=_CHROMA_BATCH, offset=first, include=["embeddings"])
                     rows[first : first + _CHROMA_BATCH] = [int(name) for name in page["ids"]]
                     vectors[first : first + _CHROMA_BATCH] = page["embeddings"]
-                self._scanned = rows, vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+                self._scanned = rows, _unit(vectors)
             return self._scanned
 
     def lexical(self, words: Sequence[str], k: int, urls: Collection[str] | None = None) -> list[tuple[int, float]]:
@@ -722,6 +722,11 @@ def _chroma(folder: Path) -> Any:
     from chromadb.config import Settings
 
     return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+
+
+def _unit(vectors: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Vectors of length 1, or 0 where they were 0."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9), dtype=np.float32)
 
 
 def _sum_of_integers(data: bytes) -> int:
