@@ -254,11 +254,7 @@ class Generation:
         if urls is not None:
             wanted = np.isin(rows, self._rows_of(urls))
             rows, similarities = rows[wanted], similarities[wanted]
-        if len(rows) > k:
-            enough = similarities >= np.partition(similarities, -k)[-k]
-            rows, similarities = rows[enough], similarities[enough]
-        order = np.lexsort((rows, -similarities))[:k]
-        return list(zip(rows[order].tolist(), similarities[order].tolist(), strict=True))
+        return _best(rows, similarities, k)
 
     def _read_vectors(self) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.float32]]]:
         """All rows and their vectors as Chroma has them, of unit length."""
@@ -290,12 +286,7 @@ class Generation:
         if urls is not None:
             scores[~np.isin(np.arange(len(scores)), self._rows_of(urls))] = 0
         rows = np.flatnonzero(scores)
-        found = scores[rows]
-        if len(rows) > k:
-            enough = found >= np.partition(found, -k)[-k]
-            rows, found = rows[enough], found[enough]
-        order = np.lexsort((rows, -found))[:k]
-        return list(zip(rows[order].tolist(), found[order].tolist(), strict=True))
+        return _best(rows, scores[rows], k)
 
     def _read_postings(self, words: Sequence[str]) -> dict[str, _Postings]:
         lengths = self._read_lengths()
@@ -722,6 +713,15 @@ def _chroma(folder: Path) -> Any:
     from chromadb.config import Settings
 
     return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+
+
+def _best(rows: np.ndarray[Any, np.dtype[np.int64]], scores: np.ndarray[Any, Any], k: int) -> list[tuple[int, float]]:
+    """The k rows with the highest scores, best first; of equal ones the lower row."""
+    if len(rows) > k:
+        enough = scores >= np.partition(scores, -k)[-k]
+        rows, scores = rows[enough], scores[enough]
+    order = np.lexsort((rows, -scores))[:k]
+    return list(zip(rows[order].tolist(), scores[order].tolist(), strict=True))
 
 
 def _unit(vectors: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
