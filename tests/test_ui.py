@@ -146,6 +146,9 @@ def test_a_refusal_looks_different_and_names_topics_with_what_they_miss() -> Non
     why = "The sources do not answer this: no passage mentions <b>Zephyr. The nearest topics of the roadmap are: LoRA."
     told = answer_markdown(record(why, refused=True, reason="no_passage", nearest_topics=nearest), "a.1")
     assert "</strong> The sources do not answer this: no passage mentions &lt;b&gt;Zephyr.</p>" in told
+    why = "The sources do not answer this: nothing that the passages prove gives a price. The nearest topics of the roadmap are: LoRA."
+    told = answer_markdown(record(why, refused=True, reason="not_supported", nearest_topics=nearest), "a.1")
+    assert "</strong> The sources do not answer this: nothing that the passages prove gives a price.</p>" in told
     assert '<a class="chip" href="#do/topic/quantization">Quantization</a>' in shown
     assert '<a class="chip quiet" href="#do/fetch/quantization">1 source is missing: fetch</a>' in shown
     assert "#do/fetch/rag" not in shown

@@ -168,7 +168,9 @@ _PRESSED = ' class="pressed" title="Your verdict; choose it again to take it bac
 
 
 def _refusal(record: Mapping[str, Any]) -> str:
-    said = REFUSALS.get(record["reason"]) or record["answer"].partition(" The nearest topics of the roadmap")[0]
+    said = record["answer"].partition(" The nearest topics of the roadmap")[0]
+    if ": " not in said:  # the answer gives no reason of its own
+        said = REFUSALS.get(record["reason"], said)
     topics = "".join(f"<li>{_nearest(topic)}</li>" for topic in record["nearest_topics"])
     return (
         f'<div class="refusal"><p><strong>No answer.</strong> {plain(said)}</p><p>The nearest topics of the roadmap:</p>'

@@ -162,7 +162,7 @@ def trace(record: Mapping[str, Any], stored: str) -> str:
 
 _REFUSED = {
     "no_passage": "no passage came close enough to the question, or none states what is asked; no model was asked",
-    "not_supported": "nothing of what was written is held up by the passages",
+    "not_supported": "nothing of what was written is held up by the passages, or none of that gives what was asked for",
     "model_declined": "the model said that the passages do not answer",
 }
 
