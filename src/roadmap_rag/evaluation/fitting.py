@@ -48,7 +48,7 @@ def collect(retriever: Retriever, questions: Sequence[Question]) -> list[Example
     documents = generation.documents()
     examples: list[Example] = []
     for question in questions:
-        ranking = retriever.rank(retriever.standalone(question.question, question.history))
+        (ranking,) = retriever.rank([retriever.standalone(question.question, question.history)])
         passages = generation.passages([outline.row for outline in ranking.outlines])
         right = np.array(
             [

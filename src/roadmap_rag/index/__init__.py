@@ -63,8 +63,8 @@ _INSTANCES = f"SELECT {_LISTED} FROM temp.instances WHERE term = ?"  # noqa: S60
 _KEPT_POSTINGS = 4_000_000
 """16 bytes each."""
 _SCANNED = 20_000
-"""Passages up to which every vector is compared: quicker than Chroma's graph, which costs 2 ms before it compares any, and it misses none.
-1.5 KB each in memory, 50 ms a thousand to read."""
+"""Passages up to which the index is held in memory and every vector is compared: quicker than Chroma's graph, which costs 2 ms before it
+compares any, and it misses none. 2 KB each, 50 ms a thousand to read."""
 _KEPT_OUTLINES = 50_000
 _KEPT_TERMS = 20_000
 _KEPT_CHARACTERS = 8_000_000
@@ -150,6 +150,13 @@ class Outline:
     vector: str
 
 
+class _Outlines(NamedTuple):
+    """All of one generation, by row and by document and place."""
+
+    by_row: Mapping[int, Outline]
+    by_place: Mapping[tuple[str, int], Outline]
+
+
 class _Postings(NamedTuple):
     """The rows that hold a term, ascending, and what it adds to the lexical score of each."""
 
@@ -195,6 +202,7 @@ class Generation:
         self._texts: Recent[str, str] = Recent(_KEPT_CHARACTERS, len)
         self._counts: Recent[str, int] = Recent(_KEPT_TERMS)
         self._postings: Recent[str, _Postings] = Recent(_KEPT_POSTINGS, lambda postings: len(postings.rows))
+        self._outlines: _Outlines | None = None
         self._by_row: Recent[int, Outline] = Recent(_KEPT_OUTLINES)
         self._by_place: Recent[tuple[str, int], Outline | None] = Recent(_KEPT_OUTLINES)
 
@@ -339,7 +347,17 @@ class Generation:
 
     def outlines(self, rows: Collection[int]) -> dict[int, Outline]:
         """Passages without their texts, by row."""
+        if (every := self._read_outlines()) is not None:
+            return {row: every.by_row[row] for row in rows if row in every.by_row}
         return self._by_row.get(rows, self._read_rows)
+
+    def _read_outlines(self) -> _Outlines | None:
+        """Every outline of a small index: a question needs some hundred of them, and looking them up takes as long as comparing vectors."""
+        if self._outlines is None and self.manifest.chunks <= _SCANNED:
+            with self._lock:
+                found = [Outline(*row) for row in self._passages.execute(_OUTLINE)]
+            self._outlines = _Outlines({one.row: one for one in found}, {(one.url, one.place): one for one in found})
+        return self._outlines
 
     def _read_rows(self, rows: Sequence[int]) -> dict[int, Outline]:
         wanted = json.dumps([int(row) for row in rows])
@@ -349,6 +367,8 @@ class Generation:
 
     def outlines_at(self, places: Collection[tuple[str, int]]) -> list[Outline]:
         """The passages at these places of these documents, as far as there are any."""
+        if (every := self._read_outlines()) is not None:
+            return [every.by_place[place] for place in places if place in every.by_place]
         return [outline for outline in self._by_place.get(places, self._read_places).values() if outline is not None]
 
     def _read_places(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Outline | None]:
@@ -362,6 +382,8 @@ class Generation:
 
     def outlines_of(self, urls: Collection[str]) -> list[Outline]:
         """The passages of these documents without their texts, in order."""
+        if not urls:
+            return []
         query = f"{_OUTLINE} WHERE url IN (SELECT value FROM json_each(?)) ORDER BY url, place"  # noqa: S608 -- a constant
         with self._lock:
             return [Outline(*row) for row in self._passages.execute(query, (json.dumps(list(urls)),))]
@@ -408,6 +430,8 @@ class Index:
         self.cache = folder / "cache"
         self._server = ChromaServer(server) if server else None
         self._generations = folder / ("served" if server else "generations")
+        self._name: str | None = None
+        self._read_at: tuple[int, int] | None = None
 
     def close(self) -> None:
         """Let go of the server; without one there is nothing to do. Generations are closed by those who opened them."""
@@ -422,12 +446,18 @@ class Index:
                 self._server.fetch(served, self._generations / served)
             return served
         try:
+            stat = (self.folder / "CURRENT").stat()
+            if (stat.st_ino, stat.st_mtime_ns) == self._read_at:
+                return self._name
             name = (self.folder / "CURRENT").read_text("utf-8").strip()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StorageError(f"{self.folder / 'CURRENT'} cannot be read ({error.strerror}); change its permissions") from error
-        return name if (self._generations / name / "manifest.json").exists() else None
+        if not (self._generations / name / "manifest.json").exists():
+            return None
+        self._name, self._read_at = name, (stat.st_ino, stat.st_mtime_ns)
+        return name
 
     def open(self, settings: IndexSettings | None = None) -> Generation:
         """Open the current generation; refuse one that was made with other settings than those given."""

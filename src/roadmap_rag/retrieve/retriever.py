@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -35,6 +35,8 @@ _SUBJECT = 0.7
 _COMMON = 0.2
 """A term that stands in more of the passages than this tells little and costs much: it is not searched for, if rarer ones are there."""
 _FEWEST_TERMS = 3
+_Nearest = tuple[EncodedQuestion, list[tuple[int, float]]]
+"""A question's vectors, and the passages nearest to it as (row, cosine similarity), best first."""
 _BESIDE = ThreadPoolExecutor(thread_name_prefix="nearest")
 """Embeds the question and asks Chroma while the question's words are looked up; neither holds Python's lock for long."""
 
@@ -150,7 +152,7 @@ class Retriever:
         started = time.perf_counter()
         generation = self.generation()
         standalone, notes = self._prepare(question, history, translate)
-        rankings = [self.rank(one, k=k, topic=topic, generation=generation) for one in (standalone, *sides(standalone))]
+        rankings = self.rank((standalone, *sides(standalone)), k=k, topic=topic, generation=generation)
         spans = _spans(rankings, k) if self._reranker is None else self._rerank(standalone, rankings, k, generation, self._reranker)
         relevance = Relevance(rankings, load_weights(words=rankings[0].found.words is not None), lambda url: generation.text(url) or "")
         answerable = relevance.answerable(spans)
@@ -170,13 +172,19 @@ class Retriever:
         """The question with what it leaves out of the turns before; as it is when it leaves out nothing."""
         return make_standalone(question, history, self._names_something)
 
-    def rank(self, question: str, *, k: int = 8, topic: str | None = None, generation: Generation | None = None) -> Ranking:
-        """The candidates for one question that stands alone, best first."""
+    def rank(
+        self, questions: Sequence[str], *, k: int = 8, topic: str | None = None, generation: Generation | None = None
+    ) -> list[Ranking]:
+        """For each question, which must stand alone, its candidates, best first."""
         generation = generation or self.generation()
         documents = generation.documents()
         urls = None if topic is None else {url for url, document in documents.items() if topic in document.topics}
+        nearest = [_BESIDE.submit(self._nearest, question, max(CANDIDATES, k), urls, generation) for question in questions]
+        return [self._rank(*asked, k, urls, generation) for asked in zip(questions, nearest, strict=True)]
+
+    def _rank(self, question: str, nearest: Future[_Nearest], k: int, urls: set[str] | None, generation: Generation) -> Ranking:
+        documents = generation.documents()
         searched = terms(question)
-        nearest = _BESIDE.submit(self._nearest, question, max(CANDIDATES, k), urls, generation)
         frequencies = generation.frequencies(dict.fromkeys(searched))
         lexical = generation.lexical(_telling(searched, frequencies, generation.manifest.chunks), max(CANDIDATES, k), urls)
         asked, stated = self._ask_roadmap(question, generation)
@@ -208,9 +216,7 @@ class Retriever:
             features[order],
         )
 
-    def _nearest(
-        self, question: str, k: int, urls: Collection[str] | None, generation: Generation
-    ) -> tuple[EncodedQuestion, list[tuple[int, float]]]:
+    def _nearest(self, question: str, k: int, urls: Collection[str] | None, generation: Generation) -> _Nearest:
         encoded = self._encode(question)
         return encoded, generation.dense(encoded.vector, k, urls)
 
