@@ -6,9 +6,9 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -35,10 +35,8 @@ _SUBJECT = 0.7
 _COMMON = 0.2
 """A term that stands in more of the passages than this tells little and costs much: it is not searched for, if rarer ones are there."""
 _FEWEST_TERMS = 3
-_Nearest = tuple[EncodedQuestion, list[tuple[int, float]]]
-"""A question's vectors, and the passages nearest to it as (row, cosine similarity), best first."""
-_BESIDE = ThreadPoolExecutor(thread_name_prefix="nearest")
-"""Embeds the question and asks Chroma while the question's words are looked up; neither holds Python's lock for long."""
+_BESIDE = ThreadPoolExecutor(thread_name_prefix="words")
+"""Looks the question's words up while it is embedded and Chroma asked; neither holds Python's lock for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,16 @@ class Retrieval:
     seconds: float
     notes: tuple[str, ...] = ()
     answerable: float = 0.0
+
+
+class _LookedUp(NamedTuple):
+    """What a question's words find without a vector. ``stated``: where the roadmap itself states the answer, as (link, offset)."""
+
+    terms: tuple[str, ...]
+    frequencies: Mapping[str, int]
+    lexical: list[tuple[int, float]]
+    asked: Asked
+    stated: list[tuple[str, int]]
 
 
 @runtime_checkable
@@ -179,18 +187,25 @@ class Retriever:
         generation = generation or self.generation()
         documents = generation.documents()
         urls = None if topic is None else {url for url, document in documents.items() if topic in document.topics}
-        nearest = [_BESIDE.submit(self._nearest, question, max(CANDIDATES, k), urls, generation) for question in questions]
-        return [self._rank(*asked, k, urls, generation) for asked in zip(questions, nearest, strict=True)]
+        words = [_BESIDE.submit(self._look_up, question, max(CANDIDATES, k), urls, generation) for question in questions]
+        others = [_BESIDE.submit(self._nearest, question, max(CANDIDATES, k), urls, generation) for question in questions[1:]]
+        nearest = [self._nearest(questions[0], max(CANDIDATES, k), urls, generation), *(other.result() for other in others)]
+        return [
+            self._rank(question, *near, words_of.result(), urls, generation)
+            for question, near, words_of in zip(questions, nearest, words, strict=True)
+        ]
 
-    def _rank(self, question: str, nearest: Future[_Nearest], k: int, urls: set[str] | None, generation: Generation) -> Ranking:
+    def _rank(
+        self,
+        question: str,
+        encoded: EncodedQuestion,
+        dense: list[tuple[int, float]],
+        words: _LookedUp,
+        urls: set[str] | None,
+        generation: Generation,
+    ) -> Ranking:
         documents = generation.documents()
-        searched = terms(question)
-        frequencies = generation.frequencies(dict.fromkeys(searched))
-        lexical = generation.lexical(_telling(searched, frequencies, generation.manifest.chunks), max(CANDIDATES, k), urls)
-        asked, stated = self._ask_roadmap(question, generation)
-        if isinstance(self._encoder, WordEncoder):  # while Chroma and the model are at work, read what will be needed
-            self._encoder.word_vectors([outline.vector for outline in generation.outlines([row for row, _ in lexical]).values()])
-        encoded, dense = nearest.result()
+        searched, frequencies, lexical, asked, stated = words
         outlines = self._gather(generation, dense, lexical, asked, stated, urls)
         found = Candidates(
             outlines,
@@ -208,7 +223,7 @@ class Retriever:
         order = np.lexsort((np.array([one.row for one in outlines]), -scores))
         return Ranking(
             question,
-            tuple(searched),
+            searched,
             encoded,
             found,
             tuple(outlines[place] for place in order),
@@ -216,9 +231,20 @@ class Retriever:
             features[order],
         )
 
-    def _nearest(self, question: str, k: int, urls: Collection[str] | None, generation: Generation) -> _Nearest:
+    def _nearest(
+        self, question: str, k: int, urls: Collection[str] | None, generation: Generation
+    ) -> tuple[EncodedQuestion, list[tuple[int, float]]]:
         encoded = self._encode(question)
         return encoded, generation.dense(encoded.vector, k, urls)
+
+    def _look_up(self, question: str, k: int, urls: Collection[str] | None, generation: Generation) -> _LookedUp:
+        searched = tuple(terms(question))
+        frequencies = generation.frequencies(dict.fromkeys(searched))
+        lexical = generation.lexical(_telling(searched, frequencies, generation.manifest.chunks), k, urls)
+        asked, stated = self._ask_roadmap(question, generation)
+        if isinstance(self._encoder, WordEncoder):  # there is time, and they will be needed
+            self._encoder.word_vectors([outline.vector for outline in generation.outlines([row for row, _ in lexical]).values()])
+        return _LookedUp(searched, frequencies, lexical, asked, stated)
 
     def _prepare(self, question: str, history: Sequence[Turn], translate: Callable[[str], str] | None) -> tuple[str, list[str]]:
         standalone = self.standalone(question, history)
