@@ -222,6 +222,9 @@ class TestVerdicts:
         assert names_missing(read("A RAG on GPT-3, see num_ctx.").names, context) == ()
         assert names_missing(read("They train on Llama-2 too.").names, context) == ("llama-2",)
 
+    def test_a_unit_behind_a_number_is_no_name(self) -> None:
+        assert read("The 13B model, a 357M-parameter one, read 11T tokens.").names == frozenset()
+
     def test_opposites_and_negations_count_where_they_stand_among_the_same_words(self) -> None:
         assert opposed(read("The backward pass is twice as fast.").stems, read("The backward pass is twice as slow.").stems) == ("fast",)
         assert opposed(read("Training is fast on a GPU.").stems, read("Slow food is an Italian movement.").stems) == ()

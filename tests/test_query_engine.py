@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 import pytest
 from llama_index.core import Settings
@@ -103,6 +104,18 @@ def test_an_answer_without_support_becomes_a_refusal(app: App, draft: str, reaso
     answer = engine(app, [draft])[0].ask(QUESTION)
     assert (answer.refused, answer.reason, answer.citations) == (True, reason, ())
     assert answer.nearest_topics
+
+
+def test_what_is_nearly_proved_is_answered_in_the_words_of_the_source(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = "Everybody of the reading group comes together in 4.17 when Thursday it is."
+    monkeypatch.setattr(import_module("roadmap_rag.citations.verify"), "judge", lambda features, known: ("unsupported", 0.6))
+    answer = engine(app, [draft])[0].ask(QUESTION)
+    assert not answer.refused
+    assert draft not in answer.answer
+    assert [sentence.verdict for sentence in answer.sentences] == ["supported"]
+    assert "Thursdays" in answer.answer
+    assert any("could not be proved" in notice for notice in answer.notices)
+    check_citations(app, answer)
 
 
 def test_a_label_that_was_never_offered_is_removed(app: App) -> None:

@@ -42,7 +42,7 @@ from roadmap_rag.domain import (
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import estimate_prompt_tokens, silent_callbacks
 from roadmap_rag.prompt import TRANSLATE, VERSION, Prompt, build_prompt
-from roadmap_rag.quotes import Corpus, answerability, answers, compose, described
+from roadmap_rag.quotes import Corpus, answerability, answers, compose, described, quote_places
 from roadmap_rag.retrieve import Retrieval, Retriever, WordEncoder, is_english
 from roadmap_rag.roadmap import Roadmap, RoadmapAnswer, answer_from_roadmap
 
@@ -321,11 +321,16 @@ class RoadmapQueryEngine(BaseQueryEngine):
             "draft": text,
             "verification": list(verified.details),
         }
+        question = asked.retrieval.standalone
+        if verified.nearly and not (verified.supported or verified.declined):
+            verified = quote_places(question, verified.nearly)
+            if verified.supported:
+                asked.notices.append(f"{writer.model} put it in words that could not be proved; these are the sources' own")
         timings = Timings(asked.retrieval.seconds, first, generated, time.perf_counter() - begun)
         if verified.declined or not verified.supported:
             reason: RefusalReason = "model_declined" if verified.declined else "not_supported"
             return self._refuse(asked, reason, model=writer.model, timings=timings, tokens=counts)
-        question, proved = asked.retrieval.standalone, [without_labels(each.text) for each in verified.sentences if each.supported]
+        proved = [without_labels(each.text) for each in verified.sentences if each.supported]
         if not answers(proved, question, read(question).numbers):
             lacking = f"nothing that the passages prove gives {described(question)}"
             return self._refuse(asked, "not_supported", lacking=lacking, model=writer.model, timings=timings, tokens=counts)

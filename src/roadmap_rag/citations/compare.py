@@ -129,7 +129,8 @@ class Reading:
         return self.words & STRONG
 
 
-_NAME = re.compile(r"[A-Za-z][\w]*(?:[-./+#_][\w]+)*\+*")
+_NAME = re.compile(r"(?<!\w)[A-Za-z]\w*(?:[-./+#_]\w+)*\+*")
+"""Not the B of 13B: that is a number."""
 
 
 @functools.lru_cache(maxsize=16_384)

@@ -16,6 +16,8 @@ from pathlib import Path
 from roadmap_rag.domain import Verdict
 
 CONSTANTS = Path(__file__).with_name("constants.json")
+NEARLY = 0.5
+"""From this probability on a claim that is not supported most likely says what its place says, so that this may be shown in its stead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class Verified:
     removed: tuple[str, ...] = ()
     details: tuple[Mapping[str, Any], ...] = ()
     """One entry per part of the draft: what it was taken for, its verdict, the evidence and the features."""
+    nearly: tuple[Evidence, ...] = ()
+    """Where the passages come near to what they do not prove: most likely the same in other words."""
 
 
 def render(
@@ -56,6 +58,7 @@ def render(
     declined: bool = False,
     removed: Sequence[str] = (),
     details: Sequence[Mapping[str, Any]] = (),
+    nearly: Sequence[Evidence] = (),
 ) -> Verified:
     """The answer with labels 1 to m, and the citations that they stand for."""
     places = _join([evidence for each in checked for evidence in each.evidence])
@@ -75,6 +78,7 @@ def render(
         declined,
         tuple(removed),
         tuple(details),
+        tuple(nearly),
     )
 
 

@@ -15,7 +15,7 @@ from roadmap_rag.citations.alignment import Floats, lay, summarise, token_vector
 from roadmap_rag.citations.compare import compare, compare_words
 from roadmap_rag.citations.compare import read as read_claim
 from roadmap_rag.citations.evidence import MAX_QUOTE, Encode, Read, Stretch, VectorMemory, read_words, stems, stretches
-from roadmap_rag.citations.judge import constants, judge
+from roadmap_rag.citations.judge import NEARLY, constants, judge
 from roadmap_rag.citations.labels import Part, read_draft
 from roadmap_rag.citations.render import Checked, Evidence, Verified, render
 from roadmap_rag.domain import Hit, Verdict
@@ -64,6 +64,7 @@ def verify(
     frames: list[Part] = []
     skipped = ""
     said: set[str] = set()
+    nearly: list[Evidence] = []
     for part in parts.parts:
         detail: dict[str, Any] = {"text": part.text, "kind": part.kind, "labels": list(part.labels)}
         details.append(detail)
@@ -81,6 +82,8 @@ def verify(
         detail |= {"verdict": judgement.verdict, "chance": round(judgement.chance, 3), "features": dict(judgement.features)}
         if place:
             detail |= {"url": place.url, "start": place.start, "end": place.end}
+            if judgement.verdict != "supported" and judgement.chance >= NEARLY and not judgement.features["numbers_missing"]:
+                nearly.append(place)
         if strict and judgement.verdict != "supported":
             skipped = part.layout
             continue
@@ -94,7 +97,7 @@ def verify(
         checked.append(Checked(joined[0].layout, text, judgement.verdict, evidence))
         frames = []
     declined = any(part.kind == "decline" for part in parts.parts) and not any(each.verdict == "supported" for each in checked)
-    return render(checked, declined=declined, removed=parts.removed, details=details)
+    return render(checked, declined=declined, removed=parts.removed, details=details, nearly=nearly)
 
 
 def judge_claims(

@@ -46,6 +46,7 @@ _NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?![\w]*\.\d)")
 _NUMBER_WORD = re.compile(rf"\b(?:{'|'.join(_DIGITS)})\b", re.IGNORECASE)
 _NAME = re.compile(r"(?<![\w/.`_-])[A-Z][A-Za-z0-9]*[A-Za-z0-9](?:[-.][A-Za-z0-9]+)*(?![\w/_(])")
 _WORD = re.compile(r"[A-Za-z][\w-]{3,}")
+_RESTRICTS = re.compile(r"\b(?:if|unless|not|no|without|only|except|when|until|case)\b", re.IGNORECASE)
 _VERB = r"\b(is|are|was|were|can|could|will|should|does|do|has|have|may|must|would)\b"
 
 
@@ -85,9 +86,9 @@ def plant(generation: Generation, chance: random.Random) -> Iterator[Planted]:
             if number + 1 < len(spans) and _is_prose(text[slice(*spans[number + 1])]) and chance.random() < 0.12:
                 end = spans[number + 1][1]
                 base = f"{_tidy(base).rstrip('.')}{chance.choice([', and ', '; ', ', while '])}{_tidy(text[slice(*spans[number + 1])])}"
-            claims = [("reworded", reword(base, chance), True)]
+            claims = [("reworded", reword(base, chance, title), True)]
             for change in chance.sample(FAULTS, 8):
-                said = reword(base, chance, most=1)
+                said = reword(base, chance, title, most=1)
                 changed = change(said, text, chance)
                 if changed and changed != said:
                     claims.append((change.__name__.strip("_"), changed, False))
@@ -109,11 +110,11 @@ def _tidy(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def reword(sentence: str, chance: random.Random, most: int = 4) -> str:
-    """The sentence said a little differently."""
+def reword(sentence: str, chance: random.Random, title: str, most: int = 4) -> str:
+    """The sentence of the page called ``title`` said a little differently."""
     text = _tidy(sentence)
     for change in chance.sample(_REWORDINGS, chance.randint(min(1, most - 1), most)):
-        text = change(text, "", chance) or text
+        text = change(text, title, chance) or text
     return _tidy(text)
 
 
@@ -173,6 +174,23 @@ def _without_tail(text: str, _: str, __: random.Random) -> str | None:
     )
 
 
+def _without_aside(text: str, _: str, chance: random.Random) -> str | None:
+    pattern = r", (?:which|who|where|for example|however|in turn)\b,? [^,.;:()]{4,80},(?= (?!and\b|or\b))"
+    return _one(pattern, text, chance, lambda _: "")
+
+
+def _without_circumstance(text: str, _: str, __: random.Random) -> str | None:
+    match = re.match(r"(?:With|In|By|Using|During|As|At|On|Through|Here|To this end)\b([^,.:;]{0,70}), (?=\w)", text)
+    return text[match.end() :] if match and not _RESTRICTS.search(match.group(1)) else None
+
+
+def _subject_named(text: str, title: str, __: random.Random) -> str | None:
+    """As a model does that was asked about a page: it says what "we", "it" or "this model" is."""
+    names = [match.group() for match in _names(title) if re.search(r"[A-Z0-9]", match.group()[1:])]
+    pattern = r"^(?:We|It|They|The authors|(?:This|The) (?:paper|library|tool|model|project|framework|method|package))(?= )"
+    return re.sub(pattern, names[0], text) if names else None
+
+
 def _clauses_turned(text: str, _: str, __: random.Random) -> str | None:
     match = re.match(r"((?:When|If|Since|Because|After|Before|Although|While|With|For|In) [^,.]{12,120}), ([^.]{15,})\.?$", text)
     return f"{_tidy(match.group(2))} {match.group(1)[:1].lower()}{match.group(1)[1:]}." if match else None
@@ -200,7 +218,8 @@ def _number_respelled(text: str, _: str, chance: random.Random) -> str | None:
 
 _REWORDINGS: list[Change] = [
     _synonyms, _synonyms, _without_brackets, _without_opening, _with_opening, _without_tail, _clauses_turned,
-    _list_turned, _without_adverb, _without_adverb, _number_respelled,
+    _list_turned, _without_adverb, _without_adverb, _number_respelled, _without_aside, _without_aside, _without_circumstance,
+    _without_circumstance, _subject_named, _subject_named,
 ]  # fmt: skip
 
 

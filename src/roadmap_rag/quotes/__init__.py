@@ -2,7 +2,7 @@
 
 from roadmap_rag.quotes.answerable import Answerability, Corpus, answerability
 from roadmap_rag.quotes.asked import answers, described
-from roadmap_rag.quotes.composing import compose
+from roadmap_rag.quotes.composing import compose, quote_places
 from roadmap_rag.quotes.steering import instruction_like
 
-__all__ = ["Answerability", "Corpus", "answerability", "answers", "compose", "described", "instruction_like"]
+__all__ = ["Answerability", "Corpus", "answerability", "answers", "compose", "described", "instruction_like", "quote_places"]

@@ -49,10 +49,26 @@ class _Scored:
 def compose(question: str, hits: Sequence[Hit], encode: Encode, *, sources: int = 5) -> Verified:
     """Three to eight sentences from at most ``sources`` documents; none where the passages have no sentence. ``details`` holds the scores."""
     chosen = _choose(_score(question, hits, encode), sources)
+    scores = [{"text": each.candidate.text, "score": round(each.score, 3)} for each in chosen]
+    return render(_laid_out([each.candidate for each in _reading_order(chosen)]), details=scores)
+
+
+def quote_places(question: str, places: Sequence[Evidence]) -> Verified:
+    """The sentences that stand at these places, as far as they may be quoted, in the order given."""
+    found = [
+        candidate
+        for place in places
+        for candidate in candidates(place.hit, question)
+        if candidate.start < place.end and place.start < candidate.end and not candidate.about_the_page
+    ]
+    return render(_laid_out([each for number, each in enumerate(found) if not any(_overlap(each, other) for other in found[:number])]))
+
+
+def _laid_out(chosen: Sequence[Candidate]) -> list[Checked]:
+    """One item each; what follows in its passage goes on in the same."""
     checked: list[Checked] = []
     before: Candidate | None = None
-    for each in _reading_order(chosen):
-        candidate = each.candidate
+    for candidate in chosen:
         follows = (
             before is not None
             and before.hit.url == candidate.hit.url
@@ -62,8 +78,7 @@ def compose(question: str, hits: Sequence[Hit], encode: Encode, *, sources: int 
         layout = "\n\n" if candidate.code else " " if follows else "\n\n- " if before is None or before.code else "\n- "
         checked.append(Checked(layout, _plain(candidate), "supported", (_place(candidate),)))
         before = candidate
-    scores = [{"text": each.candidate.text, "score": round(each.score, 3)} for each in chosen]
-    return render(checked, details=scores)
+    return checked
 
 
 def _score(question: str, hits: Sequence[Hit], encode: Encode) -> list[_Scored]:
