@@ -322,10 +322,9 @@ class RoadmapQueryEngine(BaseQueryEngine):
             "verification": list(verified.details),
         }
         question = asked.retrieval.standalone
-        if verified.nearly and not (verified.supported or verified.declined):
+        unproved = bool(verified.nearly) and not (verified.supported or verified.declined)
+        if unproved:
             verified = quote_places(question, verified.nearly)
-            if verified.supported:
-                asked.notices.append(f"{writer.model} put it in words that could not be proved; these are the sources' own")
         timings = Timings(asked.retrieval.seconds, first, generated, time.perf_counter() - begun)
         if verified.declined or not verified.supported:
             reason: RefusalReason = "model_declined" if verified.declined else "not_supported"
@@ -334,6 +333,8 @@ class RoadmapQueryEngine(BaseQueryEngine):
         if not answers(proved, question, read(question).numbers):
             lacking = f"nothing that the passages prove gives {described(question)}"
             return self._refuse(asked, "not_supported", lacking=lacking, model=writer.model, timings=timings, tokens=counts)
+        if unproved:
+            asked.notices.append(f"{writer.model} put it in words that could not be proved; these are the sources' own")
         return self._answer(asked, verified, writer.model, timings, counts)
 
     def _quote(self, asked: _Asked, hits: Sequence[Hit]) -> Answer:
