@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from roadmap_rag.citations.render import Evidence
 from roadmap_rag.domain import Hit
-from roadmap_rag.quotes import Corpus, answerability, answers, compose, instruction_like, quote_places
+from roadmap_rag.quotes import Corpus, answerability, answers, compose, instruction_like, off_subject, quote_places
 from roadmap_rag.quotes.sentences import candidates
 from test_citations import encode
 
@@ -43,6 +43,33 @@ def hit(text: str, rank: int = 1, url: str | None = None) -> Hit:
 
 def texts(question: str, passage: str) -> list[str]:
     return [candidate.text for candidate in candidates(hit(passage), question)]
+
+
+class TestSubject:
+    def lacking(self, question: str, cited: Hit, *others: Hit) -> str:
+        pages = {page.url: page.text for page in (cited, *others)}
+        counts = {"pytorch": 3, "annoy": 2}
+        return off_subject(
+            question,
+            {cited.url},
+            [cited, *others],
+            Corpus(5_000, lambda words: {word: counts[word] for word in words if word in counts}, pages.get),
+        )
+
+    def test_an_answer_from_pages_without_the_name_that_another_page_has_is_about_something_else(self) -> None:
+        annoy, release = hit("The index is read into memory before the first query."), hit("DeepNVMe reads tensors from disk.", 2)
+        assert self.lacking("How does DeepNVMe read from disk?", annoy, release).endswith("do not mention DeepNVMe")
+
+    @pytest.mark.parametrize(
+        ("question", "other"),
+        [
+            pytest.param("How does DeepNVMe read from disk?", "Nothing of the kind.", id="no page has the name: it may go by another"),
+            pytest.param("How is the index read from disk?", "DeepNVMe reads tensors from disk.", id="no name is asked about"),
+            pytest.param("What are LLM-written queries for?", "LLM-written queries are fused.", id="a compound is no name"),
+        ],
+    )
+    def test_else_nothing_is_said(self, question: str, other: str) -> None:
+        assert self.lacking(question, hit("The index is read into memory before the first query."), hit(other, 2)) == ""
 
 
 class TestPlaces:

@@ -42,7 +42,7 @@ from roadmap_rag.domain import (
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import estimate_prompt_tokens, silent_callbacks
 from roadmap_rag.prompt import TRANSLATE, VERSION, Prompt, build_prompt
-from roadmap_rag.quotes import Corpus, answerability, answers, compose, described, quote_places
+from roadmap_rag.quotes import Corpus, answerability, answers, compose, described, off_subject, quote_places
 from roadmap_rag.retrieve import Retrieval, Retriever, WordEncoder, is_english
 from roadmap_rag.roadmap import Roadmap, RoadmapAnswer, answer_from_roadmap
 
@@ -227,10 +227,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         if not usable:
             yield Done(self._refuse(asked, "no_passage"))
             return
-        generation = self._retriever.generation()
-        judged = answerability(
-            asked.retrieval.standalone, usable, Corpus(generation.manifest.chunks, generation.frequencies, generation.text)
-        )
+        judged = answerability(asked.retrieval.standalone, usable, self._corpus())
         asked.trace["answerable"] = {"chance": round(judged.chance, 3), "lacking": judged.lacking, "features": dict(judged.features)}
         if not judged.answerable:
             yield Done(self._refuse(asked, "no_passage", lacking=judged.lacking))
@@ -242,6 +239,13 @@ class RoadmapQueryEngine(BaseQueryEngine):
             yield Done(self._quote(asked, usable))
             return
         yield from self._write(asked, usable, writer, writer.generator)
+
+    def _corpus(self) -> Corpus:
+        generation = self._retriever.generation()
+        return Corpus(generation.manifest.chunks, generation.frequencies, generation.text)
+
+    def _off_subject(self, question: str, verified: Verified, hits: Sequence[Hit]) -> str:
+        return off_subject(question, {citation.url for citation in verified.citations}, hits, self._corpus())
 
     def _roadmap_texts(self) -> Mapping[str, str]:
         """The stored text of every roadmap document of the current generation."""
@@ -330,8 +334,10 @@ class RoadmapQueryEngine(BaseQueryEngine):
             reason: RefusalReason = "model_declined" if verified.declined else "not_supported"
             return self._refuse(asked, reason, model=writer.model, timings=timings, tokens=counts)
         proved = [without_labels(each.text) for each in verified.sentences if each.supported]
+        lacking = self._off_subject(question, verified, asked.retrieval.hits)
         if not answers(proved, question, read(question).numbers):
             lacking = f"nothing that the passages prove gives {described(question)}"
+        if lacking:
             return self._refuse(asked, "not_supported", lacking=lacking, model=writer.model, timings=timings, tokens=counts)
         if unproved:
             asked.notices.append(f"{writer.model} put it in words that could not be proved; these are the sources' own")
@@ -342,8 +348,9 @@ class RoadmapQueryEngine(BaseQueryEngine):
         composed = compose(asked.retrieval.standalone, hits, self._encode)
         timings = Timings(retrieve=asked.retrieval.seconds, verify=time.perf_counter() - begun)
         asked.trace |= {"verification": list(composed.details)}
-        if not composed.supported:
-            return self._refuse(asked, "no_passage", timings=timings)
+        lacking = self._off_subject(asked.retrieval.standalone, composed, hits)
+        if not composed.supported or lacking:
+            return self._refuse(asked, "no_passage", lacking=lacking, timings=timings)
         return self._answer(asked, composed, None, timings, Tokens())
 
     def _answer(self, asked: _Asked, verified: Verified, model: str | None, timings: Timings, tokens: Tokens) -> Answer:

@@ -50,6 +50,8 @@ _FOREIGN = re.compile(
     re.IGNORECASE,
 )
 _SUFFIX = re.compile(r"-(?:like|style|based|class|size|sized|type|only|driven|tuned|trained|guided)$")
+_COMPOUND = re.compile(r"-[a-z]{4,}$")
+"""LLM-written is no name, whatever its first part is."""
 _CLEARLY = 0.1
 """From this gap on a refusal says that the kind of thing asked for is missing."""
 _PARTS = re.compile(r"[-_./+#]")
@@ -141,7 +143,7 @@ def measure(question: str, hits: Sequence[Hit], corpus: Corpus | None = None) ->
     rarity, greatest = _rarities(asked, corpus)
     total = sum(rarity.values()) or 1.0
     known = read(question)
-    names = [word for word in asked if word in known.names and word not in _QUIET_WORDS and rarity[word] > _TELLING * greatest]
+    names = _telling_names(question, asked, rarity, greatest)
     others = [word for word in asked if word not in names and word not in _QUIET_WORDS]
     passages = [_read(f"{hit.url} {_context(hit)}") for hit in hits]
     absent = [name for name in names if not any(passage.holds(name) for passage in passages)]
@@ -163,8 +165,34 @@ def measure(question: str, hits: Sequence[Hit], corpus: Corpus | None = None) ->
         "words not in document": anchored * lacking,
         "kind further off": _further_off(question, hits, passages, {word: value / total for word, value in rarity.items()}, known.numbers),
     }
+    return features, _as_written(question, absent)
+
+
+def off_subject(question: str, cited: Collection[str], hits: Sequence[Hit], corpus: Corpus) -> str:
+    """What an answer that cites these pages is not about, in a clause; empty when nothing says so.
+
+    It says so when no cited page has any name of the question, while the page of another passage has: that one is about it.
+    """
+    if not cited or _FOREIGN.search(question):
+        return ""
+    asked = [word for word in _words(question) if word not in STOP_WORDS]
+    rarity, greatest = _rarities(asked, corpus)
+    names = [name for name in _telling_names(question, asked, rarity, greatest) if not _COMPOUND.search(name)]
+    pages = {hit.url: _read(f"{hit.url} {hit.title}\n{corpus.text(hit.url) or ''}") for hit in hits}
+    if not names or any(pages[url].holds(name) for url in pages if url in cited for name in names):
+        return ""
+    elsewhere = [name for name in names if any(pages[url].holds(name) for url in pages if url not in cited)]
+    return f"the passages that come nearest do not mention {' or '.join(_as_written(question, elsewhere))}" if elsewhere else ""
+
+
+def _telling_names(question: str, asked: Sequence[str], rarity: Mapping[str, float], greatest: float) -> list[str]:
+    known = read(question).names
+    return [word for word in asked if word in known and word not in _QUIET_WORDS and rarity[word] > _TELLING * greatest]
+
+
+def _as_written(question: str, names: Sequence[str]) -> tuple[str, ...]:
     written = {word.casefold(): word for word in re.findall(r"[\w./+#-]*\w", question)}
-    return features, tuple(written.get(name, name) for name in absent)
+    return tuple(written.get(name, name) for name in names)
 
 
 def _further_off(
