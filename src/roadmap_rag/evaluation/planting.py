@@ -186,9 +186,26 @@ def _without_circumstance(text: str, _: str, __: random.Random) -> str | None:
 
 def _subject_named(text: str, title: str, __: random.Random) -> str | None:
     """As a model does that was asked about a page: it says what "we", "it" or "this model" is."""
-    names = [match.group() for match in _names(title) if re.search(r"[A-Z0-9]", match.group()[1:])]
     pattern = r"^(?:We|It|They|The authors|(?:This|The) (?:paper|library|tool|model|project|framework|method|package))(?= )"
-    return re.sub(pattern, names[0], text) if names else None
+    return re.sub(pattern, name, text) if (name := _subject(title)) else None
+
+
+def _setting_named(text: str, title: str, chance: random.Random) -> str | None:
+    """The same about what the sentence takes for granted: "a chat engine in LlamaIndex is …"."""
+    name = _subject(title)
+    if not name or name.casefold() in text.casefold():
+        return None
+    if chance.random() < 0.3:
+        return f"In {name}, {text if text[1:2].isupper() else text[:1].lower() + text[1:]}"
+    place = chance.choice(("in", "of", "with"))
+    return re.sub(
+        r"^(\w+(?: [\w-]+){0,3}) (?=(?:is|are|can|will|has|have|uses|allows|provides|supports|requires)\b)", rf"\1 {place} {name} ", text
+    )
+
+
+def _subject(title: str) -> str:
+    """The first name of a title that more than its first letter shows to be one."""
+    return next((match.group() for match in _names(title) if re.search(r"[A-Z0-9]", match.group()[1:])), "")
 
 
 def _clauses_turned(text: str, _: str, __: random.Random) -> str | None:
@@ -219,7 +236,7 @@ def _number_respelled(text: str, _: str, chance: random.Random) -> str | None:
 _REWORDINGS: list[Change] = [
     _synonyms, _synonyms, _without_brackets, _without_opening, _with_opening, _without_tail, _clauses_turned,
     _list_turned, _without_adverb, _without_adverb, _number_respelled, _without_aside, _without_aside, _without_circumstance,
-    _without_circumstance, _subject_named, _subject_named,
+    _without_circumstance, _subject_named, _subject_named, _setting_named, _setting_named, _setting_named,
 ]  # fmt: skip
 
 
