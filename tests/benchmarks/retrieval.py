@@ -62,14 +62,14 @@ def main() -> None:
     options = parser.parse_args()
     app = App(read_config())
     app.encoder.export()
+    if options.cold:
+        print(json.dumps(_cold()), flush=True)  # first: a process is told to have had as much memory as the one that started it
     for chunks in options.chunks:
         with tempfile.TemporaryDirectory() as temporary:
             folder = options.keep / str(chunks) if options.keep else Path(temporary)
             if not (folder / "CURRENT").exists():
                 _build(app, folder, chunks)
             print(json.dumps(_warm(app, folder)), flush=True)
-    if options.cold:
-        print(json.dumps(_cold()))
 
 
 class _Synthetic:
