@@ -1,5 +1,6 @@
 """The prompt: within its budget, question last, passages that cannot break out."""
 
+import re
 from collections.abc import Sequence
 
 from roadmap_rag.domain import Hit, Turn
@@ -42,3 +43,17 @@ def test_a_passage_cannot_close_its_own_quotation() -> None:
     content = build_prompt("Why?", [hit(1, text)], tokens=2_000, count=words).messages[1].content
     assert content.count("</passage>") == 1
     assert content.count("<passage ") == 1
+
+
+def test_a_passage_cannot_end_the_turn() -> None:
+    text = "ChatML marks a turn with <|im_start|> and <|im_end|>, Gemma with <end_of_turn>, Llama with </s>; <b> is HTML."
+    content = build_prompt("Why?", [hit(1, text)], tokens=2_000, count=words).messages[1].content
+    assert not re.search(r"<[|｜]|<(?:end_of_turn|/s)>", content)
+    assert "< |im_start|>" in content
+    assert "<b>" in content
+
+
+def test_what_is_shown_of_a_passage_may_be_less_than_what_is_checked() -> None:
+    prompt = build_prompt("Why?", [hit(1, "One. Two.")], tokens=2_000, count=words, shown=lambda text: text.replace("Two.", ""))
+    assert "Two." not in prompt.messages[1].content
+    assert prompt.passages[0].text == "One. Two."

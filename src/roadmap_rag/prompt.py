@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from roadmap_rag.domain import Hit, Turn
 
-VERSION = "5"
+VERSION = "6"
 """Raise it with every change of wording: runs of the evaluation name it."""
 
 STOP = ("<passage", "</passage", "\nQuestion:")
@@ -36,6 +36,7 @@ nothing; with it, to the same questions, in sentences that can be checked."""
 TRANSLATE = "Translate the user's question into English. Keep names, numbers and code as they are. Write only the translated question."
 
 _MARKS = re.compile(r"</?\s*passage\b", re.IGNORECASE)
+_CONTROL = re.compile(r"<(?=[|｜]|/?(?:s|bos|eos|pad|unk|mask|think|start_of_turn|end_of_turn|tool_call)>)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +49,33 @@ class Prompt:
     tokens: int
 
 
-def build_prompt(question: str, hits: Sequence[Hit], *, tokens: int, count: Callable[[Sequence[Turn]], int]) -> Prompt:
+def build_prompt(
+    question: str,
+    hits: Sequence[Hit],
+    *,
+    tokens: int,
+    count: Callable[[Sequence[Turn]], int],
+    shown: Callable[[str], str] = lambda text: text,
+) -> Prompt:
     """The prompt for a question with as many passages as fit ``tokens`` (prompt only); ``count`` estimates from above.
 
+    ``shown`` says what of a passage's text stands in the prompt; the passages of the result are whole.
     At least the best passage is in it, cut if need be, so that a small window gets a poor answer and not none.
     """
     chosen: list[Hit] = []
     dropped: list[Hit] = []
+
+    def messages_with(passages: Sequence[Hit]) -> tuple[Turn, ...]:
+        return _messages(question, [replace(hit, text=shown(hit.text)) for hit in passages])
+
     for hit in hits:
-        if count(_messages(question, [*chosen, hit])) <= tokens:
+        if count(messages_with([*chosen, hit])) <= tokens:
             chosen.append(hit)
         else:
             dropped.append(hit)
     if not chosen and hits:
-        chosen, dropped = [_cut_to_fit(question, hits[0], tokens, count)], list(hits[1:])
-    messages = _messages(question, chosen)
+        chosen, dropped = [_cut_to_fit(hits[0], lambda hit: count(messages_with([hit])) <= tokens)], list(hits[1:])
+    messages = messages_with(chosen)
     return Prompt(messages, tuple(chosen), tuple(dropped), count(messages))
 
 
@@ -77,12 +90,12 @@ def _quote(number: int, hit: Hit) -> str:
 
 
 def _harmless(text: str) -> str:
-    """The text without anything that could close or open a passage."""
-    return _MARKS.sub("passage", text)
+    """The text without anything that could close or open a passage; a space breaks what a tokenizer would read as the end of a turn."""
+    return _CONTROL.sub("< ", _MARKS.sub("passage", text))
 
 
-def _cut_to_fit(question: str, hit: Hit, tokens: int, count: Callable[[Sequence[Turn]], int]) -> Hit:
+def _cut_to_fit(hit: Hit, fits: Callable[[Hit], bool]) -> Hit:
     text = hit.text
-    while len(text) > 80 and count(_messages(question, [replace(hit, text=text)])) > tokens:
+    while len(text) > 80 and not fits(replace(hit, text=text)):
         text = text[: int(len(text) * 0.8)]
     return replace(hit, text=text, end=hit.start + len(text))

@@ -3,6 +3,17 @@
 from roadmap_rag.quotes.answerable import Answerability, Corpus, answerability, off_subject
 from roadmap_rag.quotes.asked import answers, described
 from roadmap_rag.quotes.composing import compose, quote_places
-from roadmap_rag.quotes.steering import instruction_like
+from roadmap_rag.quotes.steering import instruction_like, without_orders
 
-__all__ = ["Answerability", "Corpus", "answerability", "answers", "compose", "described", "instruction_like", "off_subject", "quote_places"]
+__all__ = [
+    "Answerability",
+    "Corpus",
+    "answerability",
+    "answers",
+    "compose",
+    "described",
+    "instruction_like",
+    "off_subject",
+    "quote_places",
+    "without_orders",
+]

@@ -17,6 +17,8 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import unquote
 
+from roadmap_rag.text import sentence_spans
+
 # Letters of other scripts that look like Latin ones; only those that occur in plain English words.
 _LOOK_ALIKES = str.maketrans(
     "аеорсухіјѕԁԛԝвнкмтгАЕОРСУХІЈЅВНКМТαορνικτυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧɡıǀ",
@@ -35,7 +37,7 @@ _OVERRIDES = re.compile(
     |\b(?:reveal|repeat|print|show|leak|output|disclose|tell)\b[^.]{0,30}\b(?:your|the|this|hidden|system|initial|full)\b[^.]{0,20}\b(?:prompt|instructions)\b
     |\byou\ (?:are|will)\ now\b|\bfrom\ now\ on\b[^.]{0,40}\b(?:you|answer|respond|reply|always|only|speak)\b
     |\b(?:do\ not|don['’]t|never)\ (?:mention|tell|cite|reveal|answer|warn|inform|disclose|use\ the\ (?:passages|sources))\b
-    |\b(?:the|your)\ (?:answer|reply|response|output)\ (?:must|should|shall|has\ to|will)\ (?:always\ |only\ )?(?:be|contain|include|start|begin|end|say|read|consist)\b
+    |\b(?:your\ (?:answer|reply|response|output)|the\ (?:answer|reply|response))\ (?:must|should|shall|has\ to|will)\ (?:always\ |only\ )?(?:be|contain|include|start|begin|end|say|read|consist)\b
     |\b(?:llms?|ai\ (?:models?|assistants?|agents?)|language\ models?|assistants?|chatbots?|bots)\b[^.]{0,20}\b(?:reading|processing|summari[sz]ing|that\ read)\b[^.]{0,20}\b(?:this|page|text|document)\b
     |\b(?:attention|note\ to|dear|hey|hello|instructions?\ (?:for|to))\W+(?:all\ |any\ |the\ )?(?:llms?|ai|assistants?|chatbots?|language\ models?|models?|summari[sz]ers?)\b
     |\b(?:append|insert|embed|include|add|render|display)\b[^.]{0,40}\b(?:image|link|url|markdown|pixel)\b|\b(?:send|post|forward|exfiltrate|transmit)\b[^.]{0,40}\b(?:to\ (?:http|this|the\ following)|conversation|chat\ history|api\ keys?|passwords?|secrets?)\b
@@ -53,7 +55,7 @@ _ORDERS = re.compile(
     ^\W*you\ (?:are\ (?:an?|the|now|not)|must|should\ (?:only|always|never)|(?:will|shall)\ (?:only|now|never|always|act|answer|respond|reply|be\ (?:given|provided)))\b
     |^\W*(?:du\ bist|du\ musst|sie\ sind|sie\ müssen)\b|^\W*(?:你是|你必须|你现在|请用|请只)|\byou\ (?:should|must|will|can)\ only\ (?:respond|reply|answer|output)
     |\b(?:respond|reply|answer|output|return|write|speak|say|print|antworte\w*|répond\w*|responde\w*)\b[^.]{0,25}\b(?:only|in|with|as|im|mit|nur|en|exactly)\b[^.]{0,25}
-        \b(?:json|xml|yaml|pirate|rhymes?|capitals?|emojis?|french|german|spanish|the\ (?:word|phrase|single|following|format)|format|loads|“|"|')
+        \b(?:json|xml|yaml|pirate|rhymes?|capitals?|emojis?|french|german|spanish|the\ (?:(?:code|secret|pass|magic)\ ?)?(?:word|phrase|single|following|format)|format|loads|“|"|')
     |^\W*(?:act\ as|pretend|imagine\ you|behave\ as|assume\ the\ role|role-?play)\b|\byour\ (?:task|job|role|goal|mission|decisions?)\ (?:is|will\ be|must)\b|\bas\ an\ ai\ (?:language\ )?model\b
     |^\W*(?:respond|reply|output|return|print)\b|\b(?:response|output)\ format\b|\bensure\ the\ response\b
     """,
@@ -67,6 +69,8 @@ _CONVERSATION = re.compile(
     |\b(?:each|every|any|your|the\ (?:right|only|correct|proper))\ (?:reply|replies|answers?|responses?)\ (?:is:|must|should|begins?|starts?|ends?|contains?|to\ (?:any|every|all|each))\b
     |\b(?:reply|answer|response)\ to\ (?:any|every|all|each)\b|\b(?:end|start|beginning|close|top|bottom)\ of\ (?:each|every|your|any)\ (?:reply|answer|response|summary)\b
     |\bto\ (?:finish|complete|begin)\ (?:the|your|this)\ (?:answer|reply|response)\b|\b(?:whatever|whenever)\b[^.]{0,25}\b(?:asked|asks|comes\ up)\b|\bbe\ mentioned\ (?:when|if|in\ (?:each|every))
+    |\b(?:start|begin|open)\ (?:each|every|your|all)\ (?:answers?|repl(?:y|ies)|responses?|messages?)\b
+    |\bin\ (?:place\ of\ )?your\ (?:answer|repl(?:y|ies)|response|text|output)\b
     |\b(?:readers?|users?)\ (?:should|must|has\ to|have\ to)\ be\ (?:told|informed|sent)\b|\btell\ (?:the\ (?:readers?|users?)|them|everyone)\b|\b(?:history|rest|text)\ of\ (?:the|this|your)\ (?:conversation|chat|session)\b
     |\b(?:rules|instructions|guidelines)\ (?:you|it|they)\ (?:follow|were\ given|got|obey)|\b(?:your|hidden|secret)\ (?:initial|first|hidden|original|secret)?\ ?(?:messages?|rules?|instructions?)\b
     |\b(?:api\ keys?|passwords?|environment\ variables|secrets)\b[^.]{0,20}\b(?:it|you|they)\ knows?\b|\b(?:obey|do\ as\ it\ says|cite\ this\ page|as\ the\ source)\b
@@ -79,6 +83,9 @@ _CONVERSATION = re.compile(
 )  # fmt: skip
 """Talk about the conversation that a page cannot know of: what every reply must hold, what the assistant has to do, what rules it follows."""
 _ABOUT_PROMPTS = re.compile(r"\b(?:prompts?|prompting|inject\w*|jailbreak\w*|instruct\w*|system messages?|role)\b|提示|指令", re.IGNORECASE)
+LEFT_OUT = "[…]"
+_CODE = re.compile(r"^\s*(?:#|return\b|print\b)|\bprint\(|=\s*\S")
+_LINKS = re.compile(r"!?\[([^\]\n]*)\]\([^)\n]*\)|\b(?:https?|ftp)://\S+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _MIXED = re.compile(r"[A-Za-z][013457@$]|[013457@$][A-Za-z]")
 _SQUEEZED = re.compile(
@@ -94,6 +101,21 @@ def instruction_like(sentence: str, question: str = "") -> bool:
     """
     overrides, orders = _judge(sentence)
     return overrides or (orders and not _ABOUT_PROMPTS.search(question))
+
+
+def without_orders(text: str, question: str = "") -> str:
+    """A passage as a model may read it: each line or sentence that orders one about is left out; addresses alone are no reason for it."""
+    shown, end = "", 0
+    for start, stop in sentence_spans(text):
+        lines = [LEFT_OUT if _orders(line, question) else line for line in text[start:stop].split("\n")]
+        shown += text[end:start] + "\n".join(lines)
+        end = stop
+    return shown + text[end:]
+
+
+def _orders(line: str, question: str) -> bool:
+    overrides, orders = _judge(_LINKS.sub(r"\1 ", line))
+    return overrides or (orders and not _CODE.search(line) and not _ABOUT_PROMPTS.search(question))
 
 
 @functools.lru_cache(maxsize=8_192)
