@@ -561,7 +561,8 @@ def test_a_download_that_was_broken_off_goes_on_where_it_was(tmp_path: Path) -> 
             registry.going_on.set()
             rest = list(OllamaServer(server.host).pull(name))
             assert rest[-1].status == "success"
-            assert next(step.completed for step in rest if step.completed) > registry.size // 3
+            said = [step.completed for step in rest if step.completed]  # none when the rest comes between two reports of the server
+            assert all(completed > registry.size // 3 for completed in said)
             assert int(registry.ranges[-1].removeprefix("bytes=").partition("-")[0]) > registry.size // 3
             assert registry.served < registry.size * 2 // 3
             (found,) = OllamaServer(server.host).installed()
