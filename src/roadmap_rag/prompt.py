@@ -6,6 +6,7 @@ an order. They are chosen to fill the token budget best: in order of relevance, 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ TRANSLATE = "Translate the user's question into English. Keep names, numbers and
 
 _MARKS = re.compile(r"</?\s*passage\b", re.IGNORECASE)
 _CONTROL = re.compile(r"<(?=[|｜]|/?(?:s|bos|eos|pad|unk|mask|think|start_of_turn|end_of_turn|tool_call)>)")
+"""What chat templates mark turns and thoughts with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def build_prompt(
     """
     chosen: list[Hit] = []
     dropped: list[Hit] = []
+    shown = functools.cache(shown)  # each passage is weighed once for every one behind it
 
     def messages_with(passages: Sequence[Hit]) -> tuple[Turn, ...]:
         return _messages(question, [replace(hit, text=shown(hit.text)) for hit in passages])

@@ -58,7 +58,6 @@ def render(
     declined: bool = False,
     removed: Sequence[str] = (),
     details: Sequence[Mapping[str, Any]] = (),
-    nearly: Sequence[Evidence] = (),
 ) -> Verified:
     """The answer with labels 1 to m, and the citations that they stand for."""
     places = _join([evidence for each in checked for evidence in each.evidence])
@@ -78,7 +77,6 @@ def render(
         declined,
         tuple(removed),
         tuple(details),
-        tuple(nearly),
     )
 
 

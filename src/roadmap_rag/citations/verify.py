@@ -97,7 +97,7 @@ def verify(
         checked.append(Checked(joined[0].layout, text, judgement.verdict, evidence))
         frames = []
     declined = any(part.kind == "decline" for part in parts.parts) and not any(each.verdict == "supported" for each in checked)
-    return render(checked, declined=declined, removed=parts.removed, details=details, nearly=nearly)
+    return replace(render(checked, declined=declined, removed=parts.removed, details=details), nearly=tuple(nearly))
 
 
 def judge_claims(

@@ -151,7 +151,7 @@ def measure(question: str, hits: Sequence[Hit], corpus: Corpus | None = None) ->
     held = [
         {word for word in asked if text.holds(word)}
         for url, title in pages or [(hits[0].url, hits[0].title)]
-        for text in (_read(f"{url} {title}\n{corpus.text(url) or ''}"),)
+        for text in (_page(url, title, corpus),)
     ]
     best = max(held, key=lambda each: (round(sum(rarity[name] for name in names if name in each), 3), sum(rarity[word] for word in each)))
     two = bool(_COMPARES.search(question))
@@ -178,7 +178,7 @@ def off_subject(question: str, cited: Collection[str], hits: Sequence[Hit], corp
     asked = [word for word in _words(question) if word not in STOP_WORDS]
     rarity, greatest = _rarities(asked, corpus)
     names = [name for name in _telling_names(question, asked, rarity, greatest) if not _COMPOUND.search(name)]
-    pages = {hit.url: _read(f"{hit.url} {hit.title}\n{corpus.text(hit.url) or ''}") for hit in hits}
+    pages = {hit.url: _page(hit.url, hit.title, corpus) for hit in hits}
     if not names or any(pages[url].holds(name) for url in pages if url in cited for name in names):
         return ""
     elsewhere = [name for name in names if any(pages[url].holds(name) for url in pages if url not in cited)]
@@ -302,6 +302,10 @@ def _only(hits: Sequence[Hit]) -> Corpus:
 @functools.lru_cache(maxsize=256)
 def _read(text: str) -> _Text:
     return _Text(vocabulary(text), context_words(text), text.casefold())
+
+
+def _page(url: str, title: str, corpus: Corpus) -> _Text:
+    return _read(f"{url} {title}\n{corpus.text(url) or ''}")
 
 
 def _context(hit: Hit) -> str:

@@ -84,6 +84,7 @@ _CONVERSATION = re.compile(
 """Talk about the conversation that a page cannot know of: what every reply must hold, what the assistant has to do, what rules it follows."""
 _ABOUT_PROMPTS = re.compile(r"\b(?:prompts?|prompting|inject\w*|jailbreak\w*|instruct\w*|system messages?|role)\b|提示|指令", re.IGNORECASE)
 LEFT_OUT = "[…]"
+"""Stands in a prompt where a page ordered a model about."""
 _CODE = re.compile(r"^\s*(?:#|return\b|print\b)|\bprint\(|=\s*\S")
 _LINKS = re.compile(r"!?\[([^\]\n]*)\]\([^)\n]*\)|\b(?:https?|ftp)://\S+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")

@@ -187,9 +187,10 @@ class Retriever:
         generation = generation or self.generation()
         documents = generation.documents()
         urls = None if topic is None else {url for url, document in documents.items() if topic in document.topics}
-        words = [_BESIDE.submit(self._look_up, question, max(CANDIDATES, k), urls, generation) for question in questions]
-        others = [_BESIDE.submit(self._nearest, question, max(CANDIDATES, k), urls, generation) for question in questions[1:]]
-        nearest = [self._nearest(questions[0], max(CANDIDATES, k), urls, generation), *(other.result() for other in others)]
+        count = max(CANDIDATES, k)
+        words = [_BESIDE.submit(self._look_up, question, count, urls, generation) for question in questions]
+        others = [_BESIDE.submit(self._nearest, question, count, urls, generation) for question in questions[1:]]
+        nearest = [self._nearest(questions[0], count, urls, generation), *(other.result() for other in others)]
         return [
             self._rank(question, *near, words_of.result(), urls, generation)
             for question, near, words_of in zip(questions, nearest, words, strict=True)
