@@ -3,7 +3,8 @@
 from roadmap_rag.quotes.answerable import Answerability, Corpus, answerability, off_subject
 from roadmap_rag.quotes.asked import answers, described
 from roadmap_rag.quotes.composing import compose, quote_places
-from roadmap_rag.quotes.steering import instruction_like, without_orders
+from roadmap_rag.quotes.excerpts import readable
+from roadmap_rag.quotes.steering import instruction_like
 
 __all__ = [
     "Answerability",
@@ -15,5 +16,5 @@ __all__ = [
     "instruction_like",
     "off_subject",
     "quote_places",
-    "without_orders",
+    "readable",
 ]
