@@ -242,6 +242,36 @@ def test_the_included_model_compares_words(tmp_path: Path) -> None:
     assert [sentence.verdict == "supported" for sentence in verified.sentences] == [True, False]
 
 
+class TestClaimReader:
+    """With a model of language inference; what it says is given here."""
+
+    STATED = "A 65B model fits on just one 48 GB GPU [2]."
+
+    def verdict(self, draft: str, entailed: float, contradicted: float = 0.0) -> str:
+        (sentence,) = verify(draft, PASSAGES, encode, entails=lambda pairs: [(entailed, contradicted) for _ in pairs]).sentences
+        return sentence.verdict
+
+    def test_it_has_to_agree(self) -> None:
+        assert check(self.STATED).supported
+        assert self.verdict(self.STATED, 0.9) == "supported"
+        assert self.verdict(self.STATED, 0.2) == "unsupported"
+        assert self.verdict(self.STATED, 0.2, 0.7) == "contradicted"
+
+    @pytest.mark.parametrize("draft", ["A 70B model fits on a single 48 GB GPU [2].", "Bread is baked in an oven."])
+    def test_it_cannot_prove_another_number_or_another_subject(self, draft: str) -> None:
+        assert self.verdict(draft, 0.99) == "unsupported"
+
+    def test_it_reads_a_claim_with_its_place_and_what_stands_around(self) -> None:
+        asked: list[tuple[str, str]] = []
+
+        def entails(pairs: Sequence[tuple[str, str]]) -> list[tuple[float, float]]:
+            asked.extend(pairs)
+            return [(1.0, 0.0)] * len(pairs)
+
+        verify(f"QLoRA stores the frozen weights in 4-bit NormalFloat [2]. {self.STATED}", PASSAGES, encode, entails=entails)
+        assert asked == [(f"Adapters: {QUANTIZATION}", "A 65B model fits on just one 48 GB GPU.")]
+
+
 def laid(claim: str, stretch: str, feature: str) -> dict[str, float]:
     rows = lay(claim, stretch, "", stretch)
     return dict(zip((token.text for token in tokens(claim)), map(float, rows[:, LAID.index(feature)]), strict=True))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_rag.encoders import AT_ONCE, DEFAULT_EMBEDDER, CrossEncoderReranker, LocalEncoder, ServedEncoder, find_model
+from roadmap_rag.encoders import AT_ONCE, DEFAULT_EMBEDDER, CrossEncoderReranker, EntailmentModel, LocalEncoder, ServedEncoder, find_model
 from roadmap_rag.encoders.profiles import profile
 from roadmap_rag.encoders.served import BATCH
 from roadmap_rag.errors import EncoderError
@@ -124,25 +125,21 @@ def test_pieces_hold_every_visible_character(text: str) -> None:
 # -------------------------------------------------------------------------------------------------------------------- reranker
 
 
-@pytest.fixture(scope="module")
-def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with the shape of a cross-encoder and random weights."""
+def save_tiny_cross_encoder(folder: Path, **shape: Any) -> Path:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-    folder = tmp_path_factory.mktemp("reranker")
     torch.manual_seed(1)
-    size = {
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 16,
-        "num_labels": 1,
-        "initializer_range": 1.0,
-    }
-    BertForSequenceClassification(BertConfig(**size)).save_pretrained(folder)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "initializer_range": 1.0}
+    BertForSequenceClassification(BertConfig(**size, **shape)).save_pretrained(folder)
     AutoTokenizer.from_pretrained(find_model(DEFAULT_EMBEDDER)).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with the shape of a cross-encoder and random weights."""
+    return save_tiny_cross_encoder(tmp_path_factory.mktemp("reranker"), num_labels=1)
 
 
 def test_a_cross_encoder_gives_each_passage_a_number(tiny_cross_encoder: Path) -> None:
@@ -158,3 +155,43 @@ def test_a_cross_encoder_gives_each_passage_a_number(tiny_cross_encoder: Path) -
 def test_a_folder_without_a_reranker_says_so(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match=r"the reranker mine cannot be loaded: .*; run: roadmap-rag doctor"):
         CrossEncoderReranker("mine", tmp_path).scores("a", ["b"])
+
+
+def test_a_reranker_that_gives_several_numbers_is_none(tmp_path: Path) -> None:
+    folder = save_tiny_cross_encoder(tmp_path, num_labels=3)
+    with pytest.raises(EncoderError, match="gives 3 numbers a passage: it is no reranker"):
+        CrossEncoderReranker("mine", folder, device="cpu").scores("a", ["b"])
+
+
+# ---------------------------------------------------------------------------------------------------------------- claim reader
+
+PAIRS = [("A token is a piece of text.", "A token is text."), ("Bread is baked.", "Bread is never baked."), ("A b.", "C d.")]
+
+
+def test_a_model_of_language_inference_is_read_by_the_names_of_its_labels(tmp_path: Path) -> None:
+    one, two = ({0: "Entailment", 1: "neutral", 2: "CONTRADICTION"}, {0: "contradiction", 1: "neutral", 2: "entailment"})
+    read = []
+    for name, labels in (("one", one), ("two", two)):
+        folder = save_tiny_cross_encoder(tmp_path / name, id2label=labels, label2id={label: number for number, label in labels.items()})
+        read.append(EntailmentModel(name, folder, device="cpu")(PAIRS))
+    for (entailed, contradicted), (swapped, back) in zip(*read, strict=True):
+        assert 0 < entailed < 1
+        assert entailed + contradicted < 1
+        assert (entailed, contradicted) == (pytest.approx(back, abs=1e-5), pytest.approx(swapped, abs=1e-5))
+    assert len({entailed for entailed, _ in read[0]}) == len(PAIRS)
+
+
+def test_two_labels_are_enough(tmp_path: Path) -> None:
+    labels = {0: "entailment", 1: "not_entailment"}
+    folder = save_tiny_cross_encoder(tmp_path, id2label=labels, label2id={label: number for number, label in labels.items()})
+    assert all(contradicted == 0 for _, contradicted in EntailmentModel("two", folder, device="cpu")(PAIRS))
+
+
+def test_a_model_without_such_labels_is_no_claim_reader(tmp_path: Path) -> None:
+    folder = save_tiny_cross_encoder(tmp_path, num_labels=3)
+    with pytest.raises(EncoderError, match="mine has no label named entailment: it is no model of language inference; choose another"):
+        EntailmentModel("mine", folder, device="cpu")(PAIRS)
+
+
+def test_nothing_is_loaded_for_nothing(tmp_path: Path) -> None:
+    assert EntailmentModel("mine", tmp_path / "absent")([]) == []

@@ -25,6 +25,8 @@ _ROOM = 2_000_000_000
 
 _TYPICAL = "A passage of usual length has about nine hundred characters. " * 15
 """What a reranker is timed with."""
+_ANSWER = 10
+"""Sentences that a claim reader is timed with, each beside three of its passage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def examine() -> list[Check]:
     except RoadmapRagError as error:
         return [*checks, Check("settings", False, str(error), "correct the settings file or variable")]
     checks.append(Check("settings", True, "valid"))
-    for check in (_home, _roadmap, _embedder, _reranker, _index, _corpus, _model):
+    for check in (_home, _roadmap, _embedder, _reranker, _claim_reader, _index, _corpus, _model):
         checks.extend(_guarded(check, app))
     return checks
 
@@ -98,7 +100,7 @@ def _embedder(app: App) -> Iterator[Check]:
 
 
 def _reranker(app: App) -> Iterator[Check]:
-    """The only check that loads a model, because the user who sets a reranker wants to know what it costs."""
+    """This and the next are the only checks that load a model, because the user who sets one wants to know what it costs."""
     if not app.config.reranker:
         return
     try:
@@ -114,6 +116,23 @@ def _reranker(app: App) -> Iterator[Check]:
     yield Check(
         "reranker", True, f"{reranker.name} orders {RERANKED} passages of {len(_TYPICAL)} characters in {seconds:.1f} s", needed=False
     )
+
+
+def _claim_reader(app: App) -> Iterator[Check]:
+    if not app.config.claim_reader:
+        return
+    try:
+        reader = app.claim_reader
+        assert reader is not None
+        pairs = [(_TYPICAL[:360], _TYPICAL[:120])] * _ANSWER
+        reader(pairs[:1])
+        started = time.perf_counter()
+        reader(pairs)
+        seconds = time.perf_counter() - started
+    except EncoderError as error:
+        yield Check("claim reader", False, f"not measured: {error}", "set claim_reader to nothing, or to a folder that holds the model")
+        return
+    yield Check("claim reader", True, f"{reader.name} reads an answer of {_ANSWER} sentences in {seconds:.1f} s", needed=False)
 
 
 def _index(app: App) -> Iterator[Check]:

@@ -25,7 +25,7 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.response.schema import Response
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from roadmap_rag.citations import Verified, verify
+from roadmap_rag.citations import Entails, Verified, verify
 from roadmap_rag.citations.compare import read
 from roadmap_rag.citations.render import Checked, Evidence, render, without_labels
 from roadmap_rag.domain import (
@@ -142,7 +142,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
     """Answers questions from the index.
 
     ``missing`` gives the links of a topic that are not ingested. ``writer`` says who writes; it is asked for once per question, so that
-    a model that appears or goes away is noticed.
+    a model that appears or goes away is noticed. ``entails`` reads each sentence of a model together with the place that should support it.
     """
 
     def __init__(
@@ -153,6 +153,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         roadmap: Roadmap,
         writer: Callable[[], Writer],
         missing: Callable[[str], Sequence[str]],
+        entails: Entails | None = None,
         passages: int = 8,
         strict: bool = False,
     ) -> None:
@@ -163,6 +164,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         self._roadmap = roadmap
         self._writer = writer
         self._missing = missing
+        self._entails = entails
         self._passages = passages
         self._strict = strict
         self._texts: tuple[str, Mapping[str, str]] | None = None
@@ -322,7 +324,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         self, asked: _Asked, prompt: Prompt, text: str, writer: Writer, counts: Tokens, first: float | None, generated: float
     ) -> Answer:
         begun = time.perf_counter()
-        verified = verify(text, prompt.passages, self._encode, read=self._read, strict=asked.strict)
+        verified = verify(text, prompt.passages, self._encode, read=self._read, entails=self._entails, strict=asked.strict)
         asked.trace |= {
             "prompt": {"version": VERSION, "messages": [asdict(turn) for turn in prompt.messages], "estimate": prompt.tokens},
             "draft": text,

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from roadmap_rag import __version__
 from roadmap_rag.corpus import Corpus
 from roadmap_rag.domain import Turn
-from roadmap_rag.encoders import DEFAULT_EMBEDDER, CrossEncoderReranker, LocalEncoder, ServedEncoder, find_model
+from roadmap_rag.encoders import DEFAULT_EMBEDDER, CrossEncoderReranker, EntailmentModel, LocalEncoder, ServedEncoder, find_model
 from roadmap_rag.errors import GeneratorError, RoadmapRagError, SettingsError
 from roadmap_rag.index import Index, IndexSettings
 from roadmap_rag.roadmap import Roadmap, load_roadmap
@@ -59,7 +59,10 @@ class Config(BaseSettings):
     strict: bool = Field(False, description="leave out sentences that no passage supports, instead of marking them")
     embedder: str = Field(DEFAULT_EMBEDDER, description="the included model, another of sentence-transformers, a folder, or ollama:NAME")
     reranker: str = Field("", description="cross-encoder that orders the best 20 passages anew: a name or a folder; empty: none")
-    device: str = Field("auto", description="where embedder and reranker run: auto, cpu, cuda, mps")
+    claim_reader: str = Field(
+        "", description="model of language inference that reads each sentence beside its source: a name or a folder; empty: none"
+    )
+    device: str = Field("auto", description="where embedder, reranker and claim reader run: auto, cpu, cuda, mps")
     chroma: str = Field("", description="address of a Chroma server that keeps the index for several machines; empty: the home's folder")
     chunk_tokens: int = Field(0, ge=0, le=2048, description="tokens of a passage with its title line; 0: all that the embedder reads")
     chunk_overlap: int = Field(0, ge=0, le=512, description="tokens that a passage repeats of the one before")
@@ -262,6 +265,11 @@ class App:
         name = self.config.reranker
         return CrossEncoderReranker(name, find_model(name, "reranker", "cross-encoder"), device=self.config.device) if name else None
 
+    @functools.cached_property
+    def claim_reader(self) -> EntailmentModel | None:
+        name = self.config.claim_reader
+        return EntailmentModel(name, find_model(name, "claim reader", "cross-encoder"), device=self.config.device) if name else None
+
     def engine(
         self, *, model: str | None = None, quotes_only: bool = False, strict: bool | None = None, passages: int | None = None
     ) -> RoadmapQueryEngine:
@@ -274,6 +282,7 @@ class App:
             roadmap=self.roadmap,
             writer=Writer if quotes_only else lambda: self.writer(model),
             missing=self.missing_links,
+            entails=self.claim_reader,
             passages=passages or self.config.passages,
             strict=self.config.strict if strict is None else strict,
         )

@@ -29,6 +29,8 @@ class ReadText(Protocol):
 
 
 Read = Callable[[str], ReadText]
+Entails = Callable[[Sequence[tuple[str, str]]], Sequence[tuple[float, float]]]
+"""A model of language inference: for each (premise, claim) the probabilities of entailment and of contradiction."""
 
 MAX_QUOTE = 400
 """Characters of a quote at most."""

@@ -19,6 +19,9 @@ CONSTANTS = Path(__file__).with_name("constants.json")
 NEARLY = 0.5
 """From this probability on a claim that is not supported most likely says what its place says, so that this may be shown in its stead."""
 
+READ = 0.5
+"""Above this probability a model of language inference means what it says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Constants:
@@ -46,11 +49,20 @@ def probability(features: Mapping[str, float], known: Constants) -> float:
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
 
 
+def _judge_read(features: Mapping[str, float], chance: float) -> Verdict:
+    """When a model of language inference has read the claim, its word counts beside the probability, which need only be near then."""
+    if features["entailed"] > READ and chance >= NEARLY and not features["numbers_missing"]:
+        return "supported"
+    return "contradicted" if features["contradicted"] > READ else "unsupported"
+
+
 def judge(features: Mapping[str, float], known: Constants) -> tuple[Verdict, float]:
     """The verdict and the probability of support. A whole sentence of the passage, word for word, needs no weighing."""
     if features["verbatim"]:
         return "supported", 1.0
     chance = probability(features, known)
+    if "entailed" in features:
+        return _judge_read(features, chance), chance
     changed = bool(features["numbers_missing"] or features["negation"] or features["opposites"])
     if chance >= known.threshold and not features["numbers_missing"]:
         return "supported", chance

@@ -14,7 +14,7 @@ from roadmap_rag.citations import net
 from roadmap_rag.citations.alignment import Floats, lay, summarise, token_vectors, tokens
 from roadmap_rag.citations.compare import compare, compare_words
 from roadmap_rag.citations.compare import read as read_claim
-from roadmap_rag.citations.evidence import MAX_QUOTE, Encode, Read, Stretch, VectorMemory, read_words, stems, stretches
+from roadmap_rag.citations.evidence import MAX_QUOTE, Encode, Entails, Read, Stretch, VectorMemory, read_words, stems, stretches
 from roadmap_rag.citations.judge import NEARLY, constants, judge
 from roadmap_rag.citations.labels import Part, read_draft
 from roadmap_rag.citations.render import Checked, Evidence, Verified, render
@@ -48,17 +48,25 @@ class Alignment:
 
 
 def verify(
-    draft: str, passages: Sequence[Hit], encode: Encode, *, read: Read | None = None, strict: bool = False, partial: bool = False
+    draft: str,
+    passages: Sequence[Hit],
+    encode: Encode,
+    *,
+    read: Read | None = None,
+    entails: Entails | None = None,
+    strict: bool = False,
+    partial: bool = False,
 ) -> Verified:
     """Check a draft whose label ``[i]`` means ``passages[i - 1]``.
 
-    ``read`` gives the word vectors of a text, where the encoder has them; verdicts are better with them. With ``strict`` sentences that are not supported are left out, else they are marked. With ``partial`` the draft was cut off, and a last
-    sentence without an end is left out. Verifying the answer again, with the cited
-    passages in front in the order of their labels, changes nothing.
+    ``read`` gives the word vectors of a text, where the encoder has them; verdicts are better with them. ``entails`` reads each claim with its
+    place. With ``strict`` sentences that are not supported are left out, else they are marked. With ``partial`` the draft was cut off, and a
+    last sentence without an end is left out. Verifying the answer again, with the cited passages in front in the order of their labels,
+    changes nothing.
     """
     parts = read_draft(draft, len(passages), {hit.url for hit in passages}, partial=partial)
     claims = [part for part in parts.parts if part.kind == "claim"]
-    judgements = iter(judge_claims([(part.text, part.labels) for part in claims], passages, encode, read))
+    judgements = iter(judge_claims([(part.text, part.labels) for part in claims], passages, encode, read, entails))
     checked: list[Checked] = []
     details: list[Mapping[str, Any]] = []
     frames: list[Part] = []
@@ -101,12 +109,16 @@ def verify(
 
 
 def judge_claims(
-    claims: Sequence[tuple[str, Sequence[int]]], passages: Sequence[Hit], encode: Encode, read: Read | None = None
+    claims: Sequence[tuple[str, Sequence[int]]],
+    passages: Sequence[Hit],
+    encode: Encode,
+    read: Read | None = None,
+    entails: Entails | None = None,
 ) -> list[Judgement]:
     """A judgement per (claim, labels named for it), each against all passages."""
     known = constants(words=read is not None)
     found: list[Judgement] = []
-    for alignment in align(claims, passages, encode, read):
+    for alignment in align(claims, passages, encode, read, entails):
         if alignment is None:
             found.append(Judgement("unsupported", 0.0, None, {}))
             continue
@@ -118,7 +130,11 @@ def judge_claims(
 
 
 def align(
-    claims: Sequence[tuple[str, Sequence[int]]], passages: Sequence[Hit], encode: Encode, read: Read | None = None
+    claims: Sequence[tuple[str, Sequence[int]]],
+    passages: Sequence[Hit],
+    encode: Encode,
+    read: Read | None = None,
+    entails: Entails | None = None,
 ) -> list[Alignment | None]:
     """For each (claim, labels named for it) the stretch of all passages that comes nearest to it; None without passages.
 
@@ -134,7 +150,18 @@ def align(
             nearest.laid = _look_closely(text, passages[nearest.number], nearest.stretch, nearest.features, read)
             if read is not None:
                 nearest.features["net"] = net.score(nearest.laid, nearest.features)
+    if entails is not None:
+        unread = [(text, each) for (text, _), each in zip(claims, found, strict=True) if each is not None and not each.features["verbatim"]]
+        answers = entails([(_premise(passages[each.number], each.stretch), text) for text, each in unread])
+        for (_, each), (entailed, contradicted) in zip(unread, answers, strict=True):
+            each.features |= {"entailed": entailed, "contradicted": contradicted}
     return found
+
+
+def _premise(hit: Hit, stretch: Stretch) -> str:
+    """What a claim is read with: the section's heading, the stretch, and a sentence on each side."""
+    before, after = _neighbours(hit, stretch)
+    return " ".join(filter(None, (f"{hit.section or hit.title}:", before, stretch.text, after)))
 
 
 def beside(claim: str, hit: Hit, stretch: Stretch, encode: Encode, read: Read | None = None) -> tuple[dict[str, float], Floats]:
@@ -161,10 +188,16 @@ def _look_closely(claim: str, hit: Hit, stretch: Stretch, features: dict[str, fl
 
 def _surroundings(hit: Hit, stretch: Stretch) -> str:
     """The headings, and the sentences right before and after a stretch."""
+    before, after = _neighbours(hit, stretch)
+    return "\n".join(filter(None, (hit.title, hit.section, before, after)))
+
+
+def _neighbours(hit: Hit, stretch: Stretch) -> tuple[str, str]:
+    """The sentences right before and after a stretch; empty where there is none."""
     singles = [each for each in stretches(hit.text) if len(each.parts) == 1]
-    before = [each.text for each in singles if each.end <= stretch.start][-1:]
-    after = [each.text for each in singles if each.start >= stretch.end][:1]
-    return "\n".join([hit.title, hit.section, *before, *after])
+    before = next((each.text for each in reversed(singles) if each.end <= stretch.start), "")
+    after = next((each.text for each in singles if each.start >= stretch.end), "")
+    return before, after
 
 
 _CLAUSE_ENDS = re.compile(r"\s*[,;:(]|\s(?=(?:and|which|while|so|because|including|such as)\s)")

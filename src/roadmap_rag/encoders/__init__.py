@@ -25,15 +25,24 @@ from typing import Any
 import numpy as np
 
 from roadmap_rag.domain import digest
+from roadmap_rag.encoders.cross_encoders import CrossEncoderReranker, EntailmentModel
 from roadmap_rag.encoders.profiles import profile
-from roadmap_rag.encoders.reranker import CrossEncoderReranker
 from roadmap_rag.encoders.served import ServedEncoder
 from roadmap_rag.encoders.words import Bytes, EncodedQuestion, Vectors, WordVectors, pool_words, reduce, to_bytes
 from roadmap_rag.errors import EncoderError
 from roadmap_rag.files import writing
 from roadmap_rag.text import STOP_WORDS
 
-__all__ = ["DEFAULT_EMBEDDER", "CrossEncoderReranker", "EmbeddingCache", "LocalEncoder", "ServedEncoder", "cache_key", "find_model"]
+__all__ = [
+    "DEFAULT_EMBEDDER",
+    "CrossEncoderReranker",
+    "EmbeddingCache",
+    "EntailmentModel",
+    "LocalEncoder",
+    "ServedEncoder",
+    "cache_key",
+    "find_model",
+]
 
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
 _DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from roadmap_rag.wiring import App
 
 QUOTES = "quotes"
-ANSWER_SETTINGS = ("context", "prompt_tokens", "answer_tokens", "temperature", "seed", "passages", "strict")
+ANSWER_SETTINGS = ("context", "prompt_tokens", "answer_tokens", "temperature", "seed", "passages", "strict", "claim_reader")
 
 
 class Remembering:
@@ -125,6 +125,7 @@ def make_engine(app: App, writer: Writer, retriever: Retriever | None = None) ->
         roadmap=app.roadmap,
         writer=lambda: writer,
         missing=lambda _: (),
+        entails=app.claim_reader,
         passages=app.config.passages,
         strict=app.config.strict,
     )

@@ -1,8 +1,8 @@
 """The labelled claims: verdicts measured against them, and the constants of ``citations`` fitted to their development half.
 
 A claim names the passage that it is about by address and terms; the passage is looked up in the index, so the text itself stays out of the
-repository. ``python -m roadmap_rag.evaluation.claims`` prints the tables of both halves, with ``--fit`` it first trains the
-net and fits the constants anew (some ten minutes).
+repository. ``python -m roadmap_rag.evaluation.claims`` prints the tables of both halves, with what the model
+of the setting ``claim_reader`` says if there is one; with ``--fit`` it first trains the net and fits the constants anew (some ten minutes).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import yaml
 
 from roadmap_rag.citations.alignment import SUMMARY, Floats
 from roadmap_rag.citations.compare import FEATURES, WORD_FEATURES
-from roadmap_rag.citations.evidence import Encode, Read
+from roadmap_rag.citations.evidence import Encode, Entails, Read
 from roadmap_rag.citations.judge import CONSTANTS, Constants, constants, judge, probability
 from roadmap_rag.citations.net import score
 from roadmap_rag.citations.verify import align
@@ -113,13 +113,15 @@ def find_passage(evidence: Evidence, generation: Generation) -> Hit | None:
     return None
 
 
-def measure(claims: Sequence[Claim], generation: Generation, encode: Encode, read: Read | None = None) -> tuple[list[Measured], list[str]]:
+def measure(
+    claims: Sequence[Claim], generation: Generation, encode: Encode, read: Read | None = None, entails: Entails | None = None
+) -> tuple[list[Measured], list[str]]:
     """Claims beside their passages, and the ids of those whose passage is not in the index."""
     measured: list[Measured] = []
     missing: list[str] = []
     for claim in claims:
         passage = find_passage(claim.evidence, generation)
-        found = align([(claim.text, ())], [passage], encode, read)[0] if passage else None
+        found = align([(claim.text, ())], [passage], encode, read, entails)[0] if passage else None
         if passage is None or found is None or found.laid is None:
             missing.append(claim.id)
         else:
@@ -236,13 +238,13 @@ def main(arguments: Sequence[str]) -> None:
 
     claims = load_claims(project / "eval" / "claims")
     with app.index.open(app.index_settings) as generation:
-        measured, missing = measure(claims, generation, encode, encoder.encode_question)
+        measured, missing = measure(claims, generation, encode, encoder.encode_question, app.claim_reader)
         if "--fit" in arguments:
             fitted, net = fit(measured, Trainer(planted_lessons(generation, encode, encoder.encode_question)))
             store(net)
             CONSTANTS.write_text(json.dumps(fitted, indent=1) + "\n", "utf-8")
             constants.cache_clear()
-            measured, missing = measure(claims, generation, encode, encoder.encode_question)
+            measured, missing = measure(claims, generation, encode, encoder.encode_question, app.claim_reader)
     lines = [f"{len(measured)} claims, {len(missing)} without a passage in the index: {' '.join(missing)}"]
     for half, written in itertools.product(HALVES, WRITTEN):
         lines += [
