@@ -26,8 +26,7 @@ from llama_index.core.base.response.schema import Response
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from roadmap_rag.citations import Entails, Verified, verify
-from roadmap_rag.citations.compare import read
-from roadmap_rag.citations.render import Checked, Evidence, render, without_labels
+from roadmap_rag.citations.render import Checked, Evidence, render
 from roadmap_rag.domain import (
     Answer,
     Encoder,
@@ -42,7 +41,7 @@ from roadmap_rag.domain import (
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import estimate_prompt_tokens, silent_callbacks
 from roadmap_rag.prompt import TRANSLATE, VERSION, Prompt, build_prompt
-from roadmap_rag.quotes import Corpus, answerability, answers, compose, described, off_subject, quote_places, readable
+from roadmap_rag.quotes import Corpus, answerability, compose, quote_places, readable, unanswered
 from roadmap_rag.retrieve import Retrieval, Retriever, WordEncoder, is_english
 from roadmap_rag.roadmap import Roadmap, RoadmapAnswer, answer_from_roadmap
 
@@ -246,9 +245,6 @@ class RoadmapQueryEngine(BaseQueryEngine):
         generation = self._retriever.generation()
         return Corpus(generation.manifest.chunks, generation.frequencies, generation.text)
 
-    def _off_subject(self, question: str, verified: Verified, hits: Sequence[Hit]) -> str:
-        return off_subject(question, {citation.url for citation in verified.citations}, hits, self._corpus())
-
     def _roadmap_texts(self) -> Mapping[str, str]:
         """The stored text of every roadmap document of the current generation."""
         generation = self._retriever.generation()
@@ -338,11 +334,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         if verified.declined or not verified.supported:
             reason: RefusalReason = "model_declined" if verified.declined else "not_supported"
             return self._refuse(asked, reason, model=writer.model, timings=timings, tokens=counts)
-        proved = [without_labels(each.text) for each in verified.sentences if each.supported]
-        lacking = self._off_subject(question, verified, asked.retrieval.hits)
-        if not answers(proved, question, read(question).numbers):
-            lacking = f"nothing that the passages prove gives {described(question)}"
-        if lacking:
+        if lacking := unanswered(question, verified, asked.retrieval.hits, self._corpus()):
             return self._refuse(asked, "not_supported", lacking=lacking, model=writer.model, timings=timings, tokens=counts)
         if unproved:
             asked.notices.append(f"{writer.model} put it in words that could not be proved; these are the sources' own")
@@ -353,7 +345,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         composed = compose(asked.retrieval.standalone, hits, self._encode)
         timings = Timings(retrieve=asked.retrieval.seconds, verify=time.perf_counter() - begun)
         asked.trace |= {"verification": list(composed.details)}
-        lacking = self._off_subject(asked.retrieval.standalone, composed, hits)
+        lacking = unanswered(asked.retrieval.standalone, composed, hits, self._corpus())
         if not composed.supported or lacking:
             return self._refuse(asked, "no_passage", lacking=lacking, timings=timings)
         return self._answer(asked, composed, None, timings, Tokens())

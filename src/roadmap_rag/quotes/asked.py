@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -190,12 +189,10 @@ def states(sentence: str, asked: Wanted, question: str, known: frozenset[float])
     return any(abs(place - amount) <= _BESIDE for place in at for amount in amounts)
 
 
-def answers(sentences: Iterable[str], question: str, known: frozenset[float]) -> bool:
+def answers(sentence: str, question: str, known: frozenset[float]) -> bool:
     """Whether a sentence gives a thing of the kind asked for; for an amount any number of its own will do, whatever is counted."""
     asked = wanted(question)
-    return any(
-        states(sentence, asked, question, known) or (asked.kind in NUMERIC and states_number(sentence, known)) for sentence in sentences
-    )
+    return states(sentence, asked, question, known) or (asked.kind in NUMERIC and states_number(sentence, known))
 
 
 def states_number(sentence: str, known: frozenset[float]) -> bool:
