@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from roadmap_rag.citations.render import Checked, Evidence, render
 from roadmap_rag.domain import Hit
-from roadmap_rag.quotes import Corpus, answerability, compose, instruction_like, quote_places, readable, unanswered
+from roadmap_rag.quotes import Corpus, answerability, compose, instruction_like, off_subject, quote_places, readable, unanswered
 from roadmap_rag.quotes.asked import answers
 from roadmap_rag.quotes.sentences import candidates
 from roadmap_rag.quotes.steering import without_orders
@@ -126,20 +126,26 @@ class TestUnanswered:
         [
             ("Who wrote the index on disk?", "The index on disk is read first.", "nothing that the passages prove gives a person's name"),
             ("Who wrote the index on disk?", "The index on disk was contributed by Rene Hollander.", ""),
-            ("How long does converting a checkpoint to Zephyr take?", "The server answers within 3 seconds.", "a duration"),
-            ("How long does converting a checkpoint to Zephyr take?", "To convert a checkpoint, wait 3 minutes.", ""),
-            ("Wie lange dauert die Umwandlung nach Zephyr?", "The server answers within 3 seconds.", ""),
+            ("How long does converting a checkpoint take?", "It takes a while.", "nothing that the passages prove gives a duration"),
+            ("How long does converting a checkpoint take?", "It takes 3 minutes.", ""),
+            ("Why does converting a checkpoint take so long?", "It reads every weight.", ""),
         ],
     )
-    def test_the_kind_of_thing_asked_for_is_given_by_a_sentence_about_it(self, question: str, sentence: str, lacking: str) -> None:
-        said = self.lacking(question, hit(sentence))
-        assert lacking in said
-        assert bool(said) == bool(lacking)
+    def test_the_kind_of_thing_asked_for_is_given(self, question: str, sentence: str, lacking: str) -> None:
+        assert self.lacking(question, hit(sentence)) == lacking
 
     def test_it_is_given_by_a_page_that_has_the_name_if_one_has(self) -> None:
-        question, other = "How much memory does DeepNVMe need?", hit("DeepNVMe reads tensors.", 2)
-        assert self.lacking(question, hit("The index needs 3 GB of memory.", 1), other).endswith("do not mention DeepNVMe")
-        assert self.lacking(question, hit("DeepNVMe is new. It needs 3 GB of memory.", 1), other) == ""
+        question = "How much memory does DeepNVMe need?"
+        index, release = hit("The index needs 3 GB of memory."), hit("DeepNVMe reads tensors.", 2)
+        pages = {page.url: page.text for page in (index, release)}
+        corpus = Corpus(5_000, lambda words: {}, pages.get)
+        said = [Checked(" ", page.text, "supported", (Evidence(page.url, page.start, page.end, page),)) for page in (index, release)]
+        assert off_subject(question, render(said), [index, release], corpus) == ""
+        assert unanswered(question, render(said), [index, release], corpus) == "nothing that the passages prove gives a size"
+        release = replace(release, text="DeepNVMe needs 3 GB.")
+        pages[release.url] = release.text
+        said[1] = Checked(" ", release.text, "supported", (Evidence(release.url, release.start, release.start + 20, release),))
+        assert unanswered(question, render(said), [index, release], corpus) == ""
 
 
 class TestPlaces:

@@ -41,7 +41,7 @@ from roadmap_rag.domain import (
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import estimate_prompt_tokens, silent_callbacks
 from roadmap_rag.prompt import TRANSLATE, VERSION, Prompt, build_prompt
-from roadmap_rag.quotes import Corpus, answerability, compose, quote_places, readable, unanswered
+from roadmap_rag.quotes import Corpus, answerability, compose, off_subject, quote_places, readable, unanswered
 from roadmap_rag.retrieve import Retrieval, Retriever, WordEncoder, is_english
 from roadmap_rag.roadmap import Roadmap, RoadmapAnswer, answer_from_roadmap
 
@@ -345,7 +345,7 @@ class RoadmapQueryEngine(BaseQueryEngine):
         composed = compose(asked.retrieval.standalone, hits, self._encode)
         timings = Timings(retrieve=asked.retrieval.seconds, verify=time.perf_counter() - begun)
         asked.trace |= {"verification": list(composed.details)}
-        lacking = unanswered(asked.retrieval.standalone, composed, hits, self._corpus())
+        lacking = off_subject(asked.retrieval.standalone, composed, hits, self._corpus())
         if not composed.supported or lacking:
             return self._refuse(asked, "no_passage", lacking=lacking, timings=timings)
         return self._answer(asked, composed, None, timings, Tokens())

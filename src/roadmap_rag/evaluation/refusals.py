@@ -1,8 +1,8 @@
 """Refusals of the answer in quotes: measured on golden questions, and the constants of ``quotes`` fitted to their development half.
 
 ``python -m roadmap_rag.evaluation.refusals`` prints the cross-validated area and the shares of both halves at several thresholds, with
-``--fit`` it first writes the constants anew. The threshold is the one that refuses none of the answerable development questions beyond
-those that the retriever's floor gives up: the rules of ``quotes.asked`` were written with that half at hand, so it shows fewer false
+``--fit`` it first writes the constants anew. The threshold is the one that gives up a single answerable development question beyond
+those that the retriever's floor refuses: the rules of ``quotes.asked`` were written with that half at hand, so it shows fewer false
 refusals than other questions do. False premises are no part of the fit: the right passages are found for them, and what those say corrects
 the premise; how many of them are corrected by the quotes is told by the answers suite.
 """
@@ -66,8 +66,8 @@ def fit(asked: Sequence[Asked]) -> dict[str, object]:
     """Weights over the development questions that the retriever does not refuse, and the threshold."""
     half = [each for each in asked if each.question.half == "dev"]
     weights, bias = _weights([each for each in half if each.question.type != "false-premise"])
-    least = min(each.chance for each in judge(half, weights, bias) if each.question.answerable and each.chance > 0)
-    return {"weight": weights, "bias": bias, "threshold": math.floor(least * 1_000) / 1_000}
+    _, second, *_ = sorted(each.chance for each in judge(half, weights, bias) if each.question.answerable and each.chance > 0)
+    return {"weight": weights, "bias": bias, "threshold": math.floor(second * 1_000) / 1_000}
 
 
 def judge(asked: Sequence[Asked], weights: dict[str, float], bias: float) -> list[Judged]:

@@ -1,6 +1,6 @@
 """The answer without a model: the best sentences of the passages, word for word, each with its citation; or a refusal."""
 
-from roadmap_rag.quotes.answerable import Answerability, Corpus, answerability, unanswered
+from roadmap_rag.quotes.answerable import Answerability, Corpus, answerability, off_subject, unanswered
 from roadmap_rag.quotes.composing import compose, quote_places
 from roadmap_rag.quotes.excerpts import readable
 from roadmap_rag.quotes.steering import instruction_like
@@ -11,6 +11,7 @@ __all__ = [
     "answerability",
     "compose",
     "instruction_like",
+    "off_subject",
     "quote_places",
     "readable",
     "unanswered",

@@ -55,9 +55,6 @@ _COMPOUND = re.compile(r"-[a-z]{4,}$")
 """LLM-written is no name, whatever its first part is."""
 _CLEARLY = 0.1
 """From this gap on a refusal says that the kind of thing asked for is missing."""
-_PART = 0.175
-"""A sentence with less of the question, by rarity, is about something else: below it were 13 of 31 near misses of the development half that
-ask for a kind of thing and had got an answer in quotes, and one of 66 answerable questions."""
 _PARTS = re.compile(r"[-_./+#]")
 _SPELLED = re.compile(r"\b[A-Za-z]{5,}\b")
 """Words that are looked at for slips."""
@@ -172,36 +169,38 @@ def measure(question: str, hits: Sequence[Hit], corpus: Corpus | None = None) ->
     return features, _as_written(question, absent)
 
 
-def unanswered(question: str, answer: Verified, hits: Sequence[Hit], corpus: Corpus) -> str:
-    """What the proved sentences of an answer fail to give, in a clause; empty when they seem to answer.
+def off_subject(question: str, answer: Verified, hits: Sequence[Hit], corpus: Corpus) -> str:
+    """What an answer is not about, in a clause; empty when nothing says so.
 
-    Either no page that is cited has any name of the question, while the page of another passage has: that one is about it. Or no sentence
-    gives the kind of thing asked for that comes from a page with such a name and has, with its heading, ``_PART`` of the question's words.
+    It says so when no cited page has any name of the question, while the page of another passage has: that one is about it.
     """
-    if not answer.citations or _FOREIGN.search(question):
+    held = _names_held(question, hits, corpus)
+    if not any(held.values()) or any(held.get(citation.url) for citation in answer.citations):
         return ""
-    question = _respell(question, hits, corpus)
-    asked = [word for word in _words(question) if word not in STOP_WORDS]
+    named = list(dict.fromkeys(name for names in held.values() for name in names))
+    return f"the passages that come nearest do not mention {' or '.join(_as_written(question, named))}"
+
+
+def unanswered(question: str, answer: Verified, hits: Sequence[Hit], corpus: Corpus) -> str:
+    """As ``off_subject``; or, in a clause, the kind of thing that was asked for and that no proved sentence gives, be it of a page that has a
+    name of the question, if one has."""
+    if said := off_subject(question, answer, hits, corpus):
+        return said
+    held, known = _names_held(question, hits, corpus), read(question).numbers
+    for sentence in answer.sentences:
+        urls = {answer.citations[number - 1].url for number in sentence.citations}
+        about = not any(held.values()) or any(held.get(url) for url in urls)
+        if urls and about and answers(without_labels(sentence.text), question, known):
+            return ""
+    return f"nothing that the passages prove gives {described(question)}"
+
+
+def _names_held(question: str, hits: Sequence[Hit], corpus: Corpus) -> dict[str, list[str]]:
+    """For the page of each passage the telling names of the question that it has."""
+    asked = [] if _FOREIGN.search(question) else [word for word in _words(question) if word not in STOP_WORDS]
     rarity, greatest = _rarities(asked, corpus)
     names = [name for name in _telling_names(question, asked, rarity, greatest) if not _COMPOUND.search(name)]
-    pages = {hit.url: _page(hit.url, hit.title, corpus) for hit in hits}
-    held = {url: [name for name in names if pages[url].holds(name)] for url in pages}
-    cited = {citation.url for citation in answer.citations}
-    elsewhere = [name for name in names if any(name in held[url] for url in held)]
-    if elsewhere and not any(held.get(url) for url in cited):
-        return f"the passages that come nearest do not mention {' or '.join(_as_written(question, elsewhere))}"
-    thing, known = described(question), read(question).numbers
-    if not thing:
-        return ""
-    weights = {word: value / (sum(rarity.values()) or 1.0) for word, value in rarity.items()}
-    for sentence in answer.sentences:
-        places = [answer.citations[number - 1] for number in sentence.citations]
-        places = [place for place in places if held.get(place.url) or not elsewhere]
-        text = without_labels(sentence.text)
-        above = vocabulary(" ".join(f"{place.title} {place.section}" for place in places))
-        if places and answers(text, question, known) and _share(weights, vocabulary(text), Vocabulary(()), above) >= _PART:
-            return ""
-    return f"nothing that the passages prove gives {thing}"
+    return {hit.url: [name for name in names if _page(hit.url, hit.title, corpus).holds(name)] for hit in hits}
 
 
 def _telling_names(question: str, asked: Sequence[str], rarity: Mapping[str, float], greatest: float) -> list[str]:
