@@ -1,19 +1,19 @@
 """The prompt: instructions that never change (so that a server need not read them again), numbered passages, the question, a reminder.
 
 Passages are quotations: each stands between marks that its own text cannot contain, and the instructions say that nothing inside them is
-an order. A small window, or a slow machine, has no room for whole passages, and most of each is about something else: so the sentences are
-chosen that are worth most for the question, each with the one behind it, from all passages, until the token budget is full.
+an order. They are chosen to fill the token budget best: in order of relevance, but one that does not fit makes room for a smaller one.
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from roadmap_rag.domain import Hit, Turn
 
-VERSION = "7"
+VERSION = "6"
 """Raise it with every change of wording: runs of the evaluation name it."""
 
 STOP = ("<passage", "</passage", "\nQuestion:")
@@ -41,114 +41,55 @@ _CONTROL = re.compile(r"<(?=[|｜]|/?(?:s|bos|eos|pad|unk|mask|think|start_of_tu
 """What chat templates mark turns and thoughts with."""
 
 
-_GAP = "\n…\n"
-"""Stands where sentences of a passage are left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A sentence of a passage as a model may read it: ``text`` with the white space before it.
-
-    ``hit`` counts the passages from 0, ``place`` the sentences of the passage; what is ``worth`` more is taken first.
-    """
-
-    hit: int
-    place: int
-    text: str
-    worth: float
-
-
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Messages for the model; ``passages[i]``, whole, is what label ``[i + 1]`` means; ``tokens`` is an upper estimate of the prompt.
-
-    ``dropped``: the passages of which nothing is shown. ``left_out``: how many sentences are not.
-    """
+    """Messages for the model; ``passages[i]`` is what label ``[i + 1]`` means; ``tokens`` is an upper estimate of the whole."""
 
     messages: tuple[Turn, ...]
     passages: tuple[Hit, ...]
     dropped: tuple[Hit, ...]
-    left_out: int
     tokens: int
 
 
 def build_prompt(
-    question: str, hits: Sequence[Hit], pieces: Sequence[Piece], *, tokens: int, count: Callable[[Sequence[Turn]], int]
+    question: str,
+    hits: Sequence[Hit],
+    *,
+    tokens: int,
+    count: Callable[[Sequence[Turn]], int],
+    shown: Callable[[str], str] = lambda text: text,
 ) -> Prompt:
-    """The prompt for a question, with as many ``pieces`` of the passages as fit ``tokens`` (prompt only); ``count`` estimates from above.
+    """The prompt for a question with as many passages as fit ``tokens`` (prompt only); ``count`` estimates from above.
 
-    At least the best piece is in it, cut if need be, so that a small window gets a poor answer and not none.
+    ``shown`` says what of a passage's text stands in the prompt; the passages of the result are whole.
+    At least the best passage is in it, cut if need be, so that a small window gets a poor answer and not none.
     """
+    chosen: list[Hit] = []
+    dropped: list[Hit] = []
+    shown = functools.cache(shown)  # each passage is weighed once for every one behind it
 
-    def messages_with(chosen: Iterable[Piece]) -> tuple[Turn, ...]:
-        return _messages(question, hits, sorted(chosen, key=_position))
+    def messages_with(passages: Sequence[Hit]) -> tuple[Turn, ...]:
+        return _messages(question, [replace(hit, text=shown(hit.text)) for hit in passages])
 
-    nothing = count((Turn("user", ""),))
-    chosen = _choose(
-        pieces,
-        tokens - count(messages_with(())),
-        price=lambda text: count((Turn("user", _harmless(text)),)) - nothing,
-        heads=[_quote(number, hit, "") for number, hit in enumerate(hits, start=1)],
-    )
-    if not chosen and pieces:
-        chosen = [_cut_to_fit(max(pieces, key=lambda piece: piece.worth), lambda piece: count(messages_with([piece])) <= tokens)]
+    for hit in hits:
+        if count(messages_with([*chosen, hit])) <= tokens:
+            chosen.append(hit)
+        else:
+            dropped.append(hit)
+    if not chosen and hits:
+        chosen, dropped = [_cut_to_fit(hits[0], lambda hit: count(messages_with([hit])) <= tokens)], list(hits[1:])
     messages = messages_with(chosen)
-    shown = {piece.hit for piece in chosen}
-    return Prompt(
-        messages,
-        passages=tuple(hit for number, hit in enumerate(hits) if number in shown),
-        dropped=tuple(hit for number, hit in enumerate(hits) if number not in shown),
-        left_out=len(pieces) - len(chosen),
-        tokens=count(messages),
-    )
+    return Prompt(messages, tuple(chosen), tuple(dropped), count(messages))
 
 
-def _choose(pieces: Sequence[Piece], room: int, *, price: Callable[[str], int], heads: Sequence[str]) -> list[Piece]:
-    """The best first, with what goes on behind it if there is room; a passage's first sentence pays for its head too."""
-    at = {_position(piece): piece for piece in pieces}
-    prices = {position: price(piece.text) for position, piece in at.items()}
-    gap = price(_GAP)
-    taken: set[tuple[int, int]] = set()
-    opened: set[int] = set()
-    for piece in sorted(pieces, key=lambda piece: (-piece.worth, _position(piece))):
-        first, behind = _position(piece), (piece.hit, piece.place + 1)
-        for group in ((first, behind), (first,)):
-            new = [position for position in group if position in at and position not in taken]
-            cost = sum(prices[position] for position in new)
-            cost += gap * (bool(new) and (piece.hit, new[0][1] - 1) not in taken) + (0 if piece.hit in opened else price(heads[piece.hit]))
-            if cost <= room:
-                room -= cost
-                taken.update(new)
-                opened.add(piece.hit)
-                break
-    return [at[position] for position in taken]
-
-
-def _position(piece: Piece) -> tuple[int, int]:
-    return piece.hit, piece.place
-
-
-def _messages(question: str, hits: Sequence[Hit], pieces: Sequence[Piece]) -> tuple[Turn, ...]:
-    """``pieces`` in the order of the passages; passages without any do not count."""
-    of_hit: dict[int, list[Piece]] = {}
-    for piece in pieces:
-        of_hit.setdefault(piece.hit, []).append(piece)
-    quotes = [_quote(number, hits[hit], _excerpt(own)) for number, (hit, own) in enumerate(of_hit.items(), start=1)]
-    passages = "\n\n".join(quotes)
+def _messages(question: str, hits: Sequence[Hit]) -> tuple[Turn, ...]:
+    passages = "\n\n".join(_quote(number, hit) for number, hit in enumerate(hits, start=1))
     return Turn("system", INSTRUCTIONS), Turn("user", f"{passages}\n\nQuestion: {question.strip()}\n\n{REMINDER}")
 
 
-def _excerpt(pieces: Sequence[Piece]) -> str:
-    text, place = pieces[0].text.lstrip(), pieces[0].place
-    for piece in pieces[1:]:
-        text += piece.text if piece.place == place + 1 else _GAP + piece.text.lstrip()
-        place = piece.place
-    return text
-
-
-def _quote(number: int, hit: Hit, text: str) -> str:
+def _quote(number: int, hit: Hit) -> str:
     place = f"{hit.title}: {hit.section.rsplit(' > ', 1)[-1]}" if hit.section and hit.section != hit.title else hit.title
-    return f"<passage {number}> {_harmless(place)}\n{_harmless(text)}\n</passage>"
+    return f"<passage {number}> {_harmless(place)}\n{_harmless(hit.text)}\n</passage>"
 
 
 def _harmless(text: str) -> str:
@@ -156,7 +97,8 @@ def _harmless(text: str) -> str:
     return _CONTROL.sub("< ", _MARKS.sub("passage", text))
 
 
-def _cut_to_fit(piece: Piece, fits: Callable[[Piece], bool]) -> Piece:
-    while len(piece.text) > 80 and not fits(piece):
-        piece = replace(piece, text=piece.text[: int(len(piece.text) * 0.8)])
-    return piece
+def _cut_to_fit(hit: Hit, fits: Callable[[Hit], bool]) -> Hit:
+    text = hit.text
+    while len(text) > 80 and not fits(replace(hit, text=text)):
+        text = text[: int(len(text) * 0.8)]
+    return replace(hit, text=text, end=hit.start + len(text))

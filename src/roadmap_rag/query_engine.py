@@ -41,7 +41,7 @@ from roadmap_rag.domain import (
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import estimate_prompt_tokens, silent_callbacks
 from roadmap_rag.prompt import TRANSLATE, VERSION, Prompt, build_prompt
-from roadmap_rag.quotes import Corpus, answerability, compose, off_subject, quote_places, readable, unanswered
+from roadmap_rag.quotes import Corpus, answerability, compose, off_subject, quote_places, unanswered, without_orders
 from roadmap_rag.retrieve import Retrieval, Retriever, WordEncoder, is_english
 from roadmap_rag.roadmap import Roadmap, RoadmapAnswer, answer_from_roadmap
 
@@ -271,11 +271,11 @@ class RoadmapQueryEngine(BaseQueryEngine):
     def _write(self, asked: _Asked, hits: Sequence[Hit], writer: Writer, generator: Generator) -> Iterator[Event]:
         budget = min(writer.prompt_tokens, writer.context - writer.answer_tokens)
         question = asked.retrieval.standalone
-        pieces = readable(question, hits)
-        prompt = build_prompt(question, hits, pieces, tokens=budget, count=estimate_prompt_tokens)
-        if prompt.left_out:
-            least = f"{prompt.left_out} of {len(pieces)} sentences of the passages, the least related"
-            asked.notices.append(f"{least}, did not fit the prompt of {budget} tokens")
+        prompt = build_prompt(
+            question, hits, tokens=budget, count=estimate_prompt_tokens, shown=lambda text: without_orders(text, question)
+        )
+        if prompt.dropped:
+            asked.notices.append(f"{len(prompt.dropped)} of {len(hits)} passages did not fit the prompt of {budget} tokens")
         number = len(prompt.passages)
         reading = f"{writer.model} is reading {number} {'passage' if number == 1 else 'passages'}"
         yield Stage("reading", reading)

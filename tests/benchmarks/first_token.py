@@ -19,7 +19,6 @@ from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import OllamaGenerator, OllamaServer, estimate_prompt_tokens
 from roadmap_rag.prompt import build_prompt
 from roadmap_rag.query_engine import Writer
-from roadmap_rag.quotes import readable
 from roadmap_rag.wiring import App, read_config
 
 QUESTIONS = ("Why does the KV cache speed up inference?", "How does LoRA reduce the number of trainable parameters?")
@@ -41,7 +40,7 @@ def first_token(app: App, writer: Writer, question: str) -> tuple[float, int]:
     """Seconds until the first word after the passages are found, and the tokens of the prompt."""
     assert writer.generator is not None
     hits = app.retriever.search(question, k=app.config.passages).hits
-    prompt = build_prompt(question, hits, readable(question, hits), tokens=writer.prompt_tokens, count=estimate_prompt_tokens)
+    prompt = build_prompt(question, hits, tokens=writer.prompt_tokens, count=estimate_prompt_tokens)
     started, first, tokens = time.perf_counter(), 0.0, 0
     for piece in writer.generator.stream(prompt.messages):
         if piece.text and not first:

@@ -2,8 +2,7 @@
 
 from roadmap_rag.quotes.answerable import Answerability, Corpus, answerability, off_subject, unanswered
 from roadmap_rag.quotes.composing import compose, quote_places
-from roadmap_rag.quotes.excerpts import readable
-from roadmap_rag.quotes.steering import instruction_like
+from roadmap_rag.quotes.steering import instruction_like, without_orders
 
 __all__ = [
     "Answerability",
@@ -13,6 +12,6 @@ __all__ = [
     "instruction_like",
     "off_subject",
     "quote_places",
-    "readable",
     "unanswered",
+    "without_orders",
 ]

@@ -27,7 +27,7 @@ MAX_SENTENCES = 8
 MIN_SENTENCES = 3
 _ENCODED, _FIRST_PASSAGES = 20, 0.4
 """Sentences that are compared by vectors; which ones, the words decide, and how early their passage comes. Each costs some milliseconds."""
-WORDS, PASSAGE, KIND, _ROADMAP, _ANNOUNCES, _LEANS, _COMPANY, _SAME = 1.33, 0.84, 0.8, 0.23, 0.5, 0.04, 0.3, 0.42
+_WORDS, _PASSAGE, _KIND, _ROADMAP, _ANNOUNCES, _LEANS, _COMPANY, _SAME = 1.33, 0.84, 0.8, 0.23, 0.5, 0.04, 0.3, 0.42
 """Weights beside the cosine: a listwise regression on which sentences state an expected fact of the dev half of the golden questions.
 Only announcing costs more than it says, because nobody wants to read that."""
 _MARGIN = 0.7
@@ -82,8 +82,12 @@ def _laid_out(chosen: Sequence[Candidate]) -> list[Checked]:
 
 
 def _score(question: str, hits: Sequence[Hit], encode: Encode) -> list[_Scored]:
+    asked = tuple(dict.fromkeys(terms(question)))
     found = [candidate for hit in hits for candidate in candidates(hit, question)]
-    shares = word_shares(question, [(candidate.text, candidate.hit) for candidate in found])
+    frequency = Counter(word for candidate in found for word in set(stems(candidate.text)))
+    weights = {word: math.log(1 + (len(found) + 1) / (frequency[word] + 0.5)) for word in asked}
+    total = sum(weights.values()) or 1.0
+    shares = [_share(candidate, weights) / total for candidate in found]
     best = sorted(range(len(found)), key=lambda number: (-shares[number] - _FIRST_PASSAGES / (1 + number / 8), number))[:_ENCODED]
     if not best:
         return []
@@ -93,12 +97,12 @@ def _score(question: str, hits: Sequence[Hit], encode: Encode) -> list[_Scored]:
     scored = []
     for row, number in enumerate(best, start=1):
         candidate = found[number]
-        score = float(vectors[row] @ vectors[0]) + WORDS * shares[number] + PASSAGE / math.sqrt(candidate.hit.rank)
+        score = float(vectors[row] @ vectors[0]) + _WORDS * shares[number] + _PASSAGE / math.sqrt(candidate.hit.rank)
         roadmap = candidate.hit.url.startswith("roadmap:")
         summary = roadmap and " > " not in candidate.hit.section and candidate.hit.rank <= _SUMMARY_WITHIN
         score += _SUMMARY if asks_what and summary and not candidate.about_the_page else -_ROADMAP * roadmap
         score -= _ANNOUNCES * candidate.about_the_page + _LEANS * candidate.leans
-        score += KIND * (kind.kind != "anything" and states(candidate.text, kind, question, known))
+        score += _KIND * (kind.kind != "anything" and states(candidate.text, kind, question, known))
         scored.append(_Scored(candidate, score, vectors[row]))
     scored = [_with_company(each, scored) for each in scored]
     return sorted(scored, key=lambda each: (-each.score, each.candidate.hit.rank, each.candidate.start))
@@ -111,20 +115,11 @@ def _with_company(each: _Scored, scored: Sequence[_Scored]) -> _Scored:
     return replace(each, score=each.score + _COMPANY * max(0.0, max(near, default=0.0) - each.score))
 
 
-def word_shares(question: str, sentences: Sequence[tuple[str, Hit]]) -> list[float]:
-    """For each sentence of a passage the weight of the question's words in it, 0 to 1; words of the heading and the title count half.
-
-    A word weighs more the fewer of the sentences have it.
-    """
-    own = [frozenset(stems(text)) for text, _ in sentences]
-    frequency = Counter(word for words in own for word in words)
-    weights = {word: math.log(1 + (len(own) + 1) / (frequency[word] + 0.5)) for word in dict.fromkeys(terms(question))}
-    total = sum(weights.values()) or 1.0
-    above = {id(hit): frozenset(stems(f"{hit.title} {hit.section}")) for _, hit in sentences}
-    return [
-        sum(weight * (1.0 if word in words else 0.5 if word in above[id(hit)] else 0.0) for word, weight in weights.items()) / total
-        for words, (_, hit) in zip(own, sentences, strict=True)
-    ]
+def _share(candidate: Candidate, weights: dict[str, float]) -> float:
+    """The weight of the question's words in the sentence; words of the heading and the title count half."""
+    own = frozenset(stems(candidate.text))
+    above = frozenset(stems(f"{candidate.hit.title} {candidate.hit.section}"))
+    return sum(weight * (1.0 if word in own else 0.5 if word in above else 0.0) for word, weight in weights.items())
 
 
 def _choose(scored: Sequence[_Scored], sources: int) -> list[_Scored]:
