@@ -91,6 +91,7 @@ class TestUnanswered:
             pytest.param("How does DeepNVMe read from disk?", "Nothing of the kind.", id="no page has the name: it may go by another"),
             pytest.param("How is the index read from disk?", "DeepNVMe reads tensors from disk.", id="no name is asked about"),
             pytest.param("What are LLM-written queries for?", "LLM-written queries are fused.", id="a compound is no name"),
+            pytest.param("How is an index put on a 16 GB disk?", "A disk of 16 GB is enough.", id="a unit is no name"),
         ],
     )
     def test_else_nothing_is_said(self, question: str, other: str) -> None:

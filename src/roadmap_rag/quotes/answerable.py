@@ -37,7 +37,8 @@ _QUIET = 0.4
 _QUIET_WORDS = frozenset(
     """author authors paper page article guide tutorial post blog team readme work name names named kind kinds type types number numbers
     default defaults example case thing use using need needs works take takes get gets come comes go goes let set sets best good better
-    well one two still just even already first last new own people person many much long often fast far high large big little""".split()
+    well one two still just even already first last new own people person many much long often fast far high large big little
+    kb mb gb tb gib ms ghz""".split()
 )
 """Words that ask more than they say; they count for less, and are never missed."""
 _COMPARES = re.compile(
