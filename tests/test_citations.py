@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +241,44 @@ def test_the_included_model_compares_words(tmp_path: Path) -> None:
     assert compare_words(said, seen)["words"] > compare_words(other, seen)["words"]
     verified = verify(f"{stated} {invented}", [passage], lambda texts: encoder.encode(texts, query=True), read=encoder.encode_question)
     assert [sentence.verdict == "supported" for sentence in verified.sentences] == [True, False]
+
+
+class TestRestated:
+    """What is nearly proved is said in the source's words; the probability is given here."""
+
+    STATED, OTHER = "A single 48 GB GPU is enough for a 65B model [2].", "LoRA freezes the pretrained weights [1]."
+    SOURCE = "A 65B model fits on a single 48 GB GPU."
+
+    @pytest.fixture(autouse=True)
+    def near(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def judge(features: Mapping[str, float], _: object) -> tuple[str, float]:
+            return ("supported", 1.0) if features["verbatim"] else ("unsupported", 0.6)
+
+        monkeypatch.setattr(import_module("roadmap_rag.citations.verify"), "judge", judge)
+
+    def answer(self, draft: str, quotes: bool = True, **options: bool) -> Verified:
+        return verify(draft, PASSAGES, encode, restate=lambda place: [(self.SOURCE, place)] if quotes else [], **options)
+
+    def test_the_sentence_of_the_source_stands_in_its_place(self) -> None:
+        verified = self.answer(f"- {self.STATED}\n- {self.OTHER}", strict=True)
+        assert verified.answer == f"- {self.SOURCE[:-1]} [1].\n- {self.OTHER[:-4]}[2]."
+        assert verified.restated == 1
+        assert [each.verdict for each in verified.sentences] == ["supported", "supported"]
+        assert verified.details[0]["text"] == self.STATED.replace(" [2]", "")
+
+    def test_it_stands_there_once(self) -> None:
+        assert self.answer(f"{self.STATED} So {self.STATED} {self.SOURCE}").answer == f"{self.SOURCE[:-1]} [1]."
+
+    def test_where_nothing_may_be_quoted_it_is_marked(self) -> None:
+        verified = self.answer(self.STATED, quotes=False)
+        assert not verified.supported
+        assert verified.restated == 0
+
+    def test_another_number_is_not_restated(self) -> None:
+        assert not self.answer("A single 24 GB GPU is enough for a 65B model [2].").supported
+
+    def test_a_writer_that_declines_is_believed(self) -> None:
+        assert self.answer(f"The passages do not say it. {self.STATED}").declined
 
 
 class TestClaimReader:

@@ -41,7 +41,7 @@ from roadmap_rag.domain import (
 from roadmap_rag.errors import GeneratorError
 from roadmap_rag.generate import estimate_prompt_tokens, silent_callbacks
 from roadmap_rag.prompt import TRANSLATE, VERSION, Prompt, build_prompt
-from roadmap_rag.quotes import Corpus, answerability, compose, off_subject, quote_places, unanswered, without_orders
+from roadmap_rag.quotes import Corpus, answerability, compose, off_subject, restating, unanswered, without_orders
 from roadmap_rag.retrieve import Retrieval, Retriever, WordEncoder, is_english
 from roadmap_rag.roadmap import Roadmap, RoadmapAnswer, answer_from_roadmap
 
@@ -320,24 +320,30 @@ class RoadmapQueryEngine(BaseQueryEngine):
         self, asked: _Asked, prompt: Prompt, text: str, writer: Writer, counts: Tokens, first: float | None, generated: float
     ) -> Answer:
         begun = time.perf_counter()
-        verified = verify(text, prompt.passages, self._encode, read=self._read, entails=self._entails, strict=asked.strict)
+        question = asked.retrieval.standalone
+        verified = verify(
+            text,
+            prompt.passages,
+            self._encode,
+            read=self._read,
+            entails=self._entails,
+            restate=restating(question),
+            strict=asked.strict,
+        )
         asked.trace |= {
             "prompt": {"version": VERSION, "messages": [asdict(turn) for turn in prompt.messages], "estimate": prompt.tokens},
             "draft": text,
             "verification": list(verified.details),
         }
-        question = asked.retrieval.standalone
-        unproved = bool(verified.nearly) and not (verified.supported or verified.declined)
-        if unproved:
-            verified = quote_places(question, verified.nearly)
         timings = Timings(asked.retrieval.seconds, first, generated, time.perf_counter() - begun)
         if verified.declined or not verified.supported:
             reason: RefusalReason = "model_declined" if verified.declined else "not_supported"
             return self._refuse(asked, reason, model=writer.model, timings=timings, tokens=counts)
         if lacking := unanswered(question, verified, asked.retrieval.hits, self._corpus()):
             return self._refuse(asked, "not_supported", lacking=lacking, model=writer.model, timings=timings, tokens=counts)
-        if unproved:
-            asked.notices.append(f"{writer.model} put it in words that could not be proved; these are the sources' own")
+        if verified.restated:
+            what = "a sentence" if verified.restated == 1 else f"{verified.restated} sentences"
+            asked.notices.append(f"{writer.model} put {what} in words that could not be proved; the sources' own stand there")
         return self._answer(asked, verified, writer.model, timings, counts)
 
     def _quote(self, asked: _Asked, hits: Sequence[Hit]) -> Answer:

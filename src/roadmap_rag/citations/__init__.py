@@ -7,6 +7,6 @@ labels accordingly. A citation's quote is cut from the passage by offsets, so it
 from roadmap_rag.citations.evidence import Encode, Entails
 from roadmap_rag.citations.labels import CONTRADICTED_MARK, UNSUPPORTED_MARK
 from roadmap_rag.citations.render import Verified
-from roadmap_rag.citations.verify import verify
+from roadmap_rag.citations.verify import Restate, verify
 
-__all__ = ["CONTRADICTED_MARK", "UNSUPPORTED_MARK", "Encode", "Entails", "Verified", "verify"]
+__all__ = ["CONTRADICTED_MARK", "UNSUPPORTED_MARK", "Encode", "Entails", "Restate", "Verified", "verify"]

@@ -17,7 +17,7 @@ from roadmap_rag.domain import Verdict
 
 CONSTANTS = Path(__file__).with_name("constants.json")
 NEARLY = 0.5
-"""From this probability on a claim that is not supported most likely says what its place says, so that this may be shown in its stead."""
+"""From this probability on a claim that is not supported most likely means what its place says, so that this is said in its stead."""
 
 READ = 0.5
 """Above this probability a model of language inference means what it says."""

@@ -48,8 +48,8 @@ class Verified:
     removed: tuple[str, ...] = ()
     details: tuple[Mapping[str, Any], ...] = ()
     """One entry per part of the draft: what it was taken for, its verdict, the evidence and the features."""
-    nearly: tuple[Evidence, ...] = ()
-    """Where the passages come near to what they do not prove: most likely the same in other words."""
+    restated: int = 0
+    """Sentences of the draft in whose place those of the source stand."""
 
 
 def render(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,8 @@ from roadmap_rag.citations.render import Checked, Evidence, Verified, render
 from roadmap_rag.domain import Hit, Verdict
 from roadmap_rag.text import sentence_spans, words
 
+Restate = Callable[[Evidence], Sequence[tuple[str, Evidence]]]
+"""The sentences that stand at a place, as they may be quoted, each with its own place; none where nothing may be."""
 _SHORTLIST = 8
 """Stretches per claim that are compared by vectors; those that share the most words with it."""
 _LABEL_BONUS = 0.03
@@ -54,13 +56,15 @@ def verify(
     *,
     read: Read | None = None,
     entails: Entails | None = None,
+    restate: Restate | None = None,
     strict: bool = False,
     partial: bool = False,
 ) -> Verified:
     """Check a draft whose label ``[i]`` means ``passages[i - 1]``.
 
     ``read`` gives the word vectors of a text, where the encoder has them; verdicts are better with them. ``entails`` reads each claim with its
-    place. With ``strict`` sentences that are not supported are left out, else they are marked. With ``partial`` the draft was cut off, and a
+    place. What is nearly proved is said in the words that ``restate`` gives for its place: a fault of the writer is then not shown, a right
+    sentence not lost. With ``strict`` sentences that are not supported are left out, else they are marked. With ``partial`` the draft was cut off, and a
     last sentence without an end is left out. Verifying the answer again, with the cited passages in front in the order of their labels,
     changes nothing.
     """
@@ -72,7 +76,8 @@ def verify(
     frames: list[Part] = []
     skipped = ""
     said: set[str] = set()
-    nearly: list[Evidence] = []
+    restated = 0
+    declines = any(part.kind == "decline" for part in parts.parts)
     for part in parts.parts:
         detail: dict[str, Any] = {"text": part.text, "kind": part.kind, "labels": list(part.labels)}
         details.append(detail)
@@ -90,22 +95,34 @@ def verify(
         detail |= {"verdict": judgement.verdict, "chance": round(judgement.chance, 3), "features": dict(judgement.features)}
         if place:
             detail |= {"url": place.url, "start": place.start, "end": place.end}
-            if judgement.verdict != "supported" and judgement.chance >= NEARLY and not judgement.features["numbers_missing"]:
-                nearly.append(place)
-        if strict and judgement.verdict != "supported":
+        verdict, evidence = judgement.verdict, (place,) if place and judgement.verdict == "supported" else ()
+        shown = [(part.text, evidence)]
+        if restate and place and not declines and _nearly(judgement) and (quotes := restate(place)):
+            detail["restated"], verdict = True, "supported"
+            shown = [(text, (where,)) for text, where in quotes]
+            restated += 1
+        if strict and verdict != "supported":
             skipped = part.layout
             continue
-        if part.text.casefold() in said and part.kind == "claim":  # small models repeat themselves
+        if part.kind == "claim":  # small models repeat themselves
+            shown = [(text, places) for text, places in shown if text.casefold() not in said]
+        if not shown:
             detail["kind"], skipped = "repeated", part.layout
             continue
-        said.add(part.text.casefold())
-        joined = [*frames, part]
+        said.update(text.casefold() for text, _ in shown)
+        (first, places), *others = shown
+        joined = [*frames, replace(part, text=first)]
         text = joined[0].text + "".join(each.layout + each.text for each in joined[1:])
-        evidence = (place,) if place and judgement.verdict == "supported" else ()
-        checked.append(Checked(joined[0].layout, text, judgement.verdict, evidence))
+        checked.append(Checked(joined[0].layout, text, verdict, places))
+        checked.extend(Checked(" ", text, verdict, places) for text, places in others)
         frames = []
-    declined = any(part.kind == "decline" for part in parts.parts) and not any(each.verdict == "supported" for each in checked)
-    return replace(render(checked, declined=declined, removed=parts.removed, details=details), nearly=tuple(nearly))
+    declined = declines and not any(each.verdict == "supported" for each in checked)
+    return replace(render(checked, declined=declined, removed=parts.removed, details=details), restated=restated)
+
+
+def _nearly(judgement: Judgement) -> bool:
+    near = judgement.verdict != "supported" and judgement.chance >= NEARLY
+    return near and not judgement.features["numbers_missing"]
 
 
 def judge_claims(

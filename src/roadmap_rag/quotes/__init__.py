@@ -1,7 +1,7 @@
 """The answer without a model: the best sentences of the passages, word for word, each with its citation; or a refusal."""
 
 from roadmap_rag.quotes.answerable import Answerability, Corpus, answerability, off_subject, unanswered
-from roadmap_rag.quotes.composing import compose, quote_places
+from roadmap_rag.quotes.composing import compose, restating
 from roadmap_rag.quotes.steering import instruction_like, without_orders
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "compose",
     "instruction_like",
     "off_subject",
-    "quote_places",
+    "restating",
     "unanswered",
     "without_orders",
 ]

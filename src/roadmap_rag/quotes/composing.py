@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from roadmap_rag.citations import Restate
 from roadmap_rag.citations.compare import read
 from roadmap_rag.citations.evidence import Encode, VectorMemory, stems
 from roadmap_rag.citations.render import Checked, Evidence, Verified, render
@@ -53,15 +54,18 @@ def compose(question: str, hits: Sequence[Hit], encode: Encode, *, sources: int 
     return render(_laid_out([each.candidate for each in _reading_order(chosen)]), details=scores)
 
 
-def quote_places(question: str, places: Sequence[Evidence]) -> Verified:
-    """The sentences that stand at these places, as far as they may be quoted, in the order given."""
-    found = [
-        candidate
-        for place in places
-        for candidate in candidates(place.hit, question)
-        if candidate.start < place.end and place.start < candidate.end and not candidate.about_the_page
-    ]
-    return render(_laid_out([each for number, each in enumerate(found) if not any(_overlap(each, other) for other in found[:number])]))
+def restating(question: str) -> Restate:
+    """For a place of a passage its sentences as they may be quoted, those included that lead to a list or an example."""
+
+    def restate(place: Evidence) -> list[tuple[str, Evidence]]:
+        found = candidates(place.hit, question, leads=True)
+        return [
+            (_plain(each), _place(each))
+            for each in found
+            if each.start < place.end and place.start < each.end and not (each.about_the_page or each.code)
+        ]
+
+    return restate
 
 
 def _laid_out(chosen: Sequence[Candidate]) -> list[Checked]:

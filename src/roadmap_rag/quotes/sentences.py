@@ -73,9 +73,10 @@ class Candidate:
     code: bool = False
 
 
-def candidates(hit: Hit, question: str) -> Iterator[Candidate]:
+def candidates(hit: Hit, question: str, *, leads: bool = False) -> Iterator[Candidate]:
     """The sentences of a passage that may be quoted, in order. Cut-off ends, headings, tables, captions, code and orders are left out, and
-    what the roadmap keeps book of (order, labs, readings) unless the question is about such things."""
+    what the roadmap keeps book of (order, labs, readings) unless the question is about such things. With ``leads`` a sentence may end
+    with a colon."""
     fenced = _fenced(hit.text)
     subject_only = hit.url.startswith("roadmap:") and not _ASKS_CATALOGUE.search(question)
     for place, (start, end) in enumerate(sentence_spans(hit.text)):
@@ -86,7 +87,12 @@ def candidates(hit: Hit, question: str) -> Iterator[Candidate]:
             continue
         if text.startswith(("|", "#", "$$", "![", ">", "<")) or "\n\n" in text or "\n|" in text or "\n#" in text:
             continue
-        if not _ENDS.search(text) or _DEBRIS.search(text) or not _is_prose(text) or instruction_like(text, question):
+        if (
+            not (_ENDS.search(text) or (leads and text.endswith(":")))
+            or _DEBRIS.search(text)
+            or not _is_prose(text)
+            or instruction_like(text, question)
+        ):
             continue
         if (not item and _begins_inside(text, first=place == 0)) or (subject_only and _CATALOGUE.search(text)):
             continue
