@@ -43,6 +43,11 @@ def constants(*, words: bool) -> Constants:
     return Constants(values["weight"], values["bias"], values["threshold"], values["same_subject"])
 
 
+def nearly(verdict: Verdict, chance: float, features: Mapping[str, float]) -> bool:
+    """Whether a claim that is not supported most likely means what its place says, every number included."""
+    return verdict != "supported" and chance >= NEARLY and not features["numbers_missing"]
+
+
 def probability(features: Mapping[str, float], known: Constants) -> float:
     """That the stretch supports the claim, 0 to 1."""
     score = known.bias + sum(weight * features[name] for name, weight in known.weight.items())

@@ -15,7 +15,7 @@ from roadmap_rag.citations.alignment import Floats, lay, summarise, token_vector
 from roadmap_rag.citations.compare import compare, compare_words
 from roadmap_rag.citations.compare import read as read_claim
 from roadmap_rag.citations.evidence import MAX_QUOTE, Encode, Entails, Read, Stretch, VectorMemory, read_words, stems, stretches
-from roadmap_rag.citations.judge import NEARLY, constants, judge
+from roadmap_rag.citations.judge import constants, judge, nearly
 from roadmap_rag.citations.labels import Part, read_draft
 from roadmap_rag.citations.render import Checked, Evidence, Verified, render
 from roadmap_rag.domain import Hit, Verdict
@@ -97,7 +97,8 @@ def verify(
             detail |= {"url": place.url, "start": place.start, "end": place.end}
         verdict, evidence = judgement.verdict, (place,) if place and judgement.verdict == "supported" else ()
         shown = [(part.text, evidence)]
-        if restate and place and not declines and _nearly(judgement) and (quotes := restate(place)):
+        near = place is not None and bool(judgement.features) and nearly(judgement.verdict, judgement.chance, judgement.features)
+        if place and near and restate and not declines and (quotes := restate(place)):
             detail["restated"], verdict = True, "supported"
             shown = [(text, (where,)) for text, where in quotes]
             restated += 1
@@ -118,11 +119,6 @@ def verify(
         frames = []
     declined = declines and not any(each.verdict == "supported" for each in checked)
     return replace(render(checked, declined=declined, removed=parts.removed, details=details), restated=restated)
-
-
-def _nearly(judgement: Judgement) -> bool:
-    near = judgement.verdict != "supported" and judgement.chance >= NEARLY
-    return near and not judgement.features["numbers_missing"]
 
 
 def judge_claims(
