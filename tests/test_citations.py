@@ -239,8 +239,14 @@ def test_the_included_model_compares_words(tmp_path: Path) -> None:
     stated, invented = "The pretrained weights stay frozen with LoRA.", "The pretrained weights are doubled by every tokenizer."
     seen, said, other = map(encoder.encode_question, (passage.text, stated, invented))
     assert compare_words(said, seen)["words"] > compare_words(other, seen)["words"]
-    verified = verify(f"{stated} {invented}", [passage], lambda texts: encoder.encode(texts, query=True), read=encoder.encode_question)
-    assert [sentence.verdict == "supported" for sentence in verified.sentences] == [True, False]
+    verified = verify(
+        f"{stated} {invented}",
+        [passage],
+        lambda texts: encoder.encode(texts, query=True),
+        read=encoder.encode_question,
+        restate=lambda place: [(passage.text, place)],
+    )
+    assert [sentence.verdict for sentence in verified.sentences] == ["supported", "unsupported"]
 
 
 class TestRestated:
@@ -352,7 +358,7 @@ def test_a_sentence_of_a_passage_is_supported(sentence: str) -> None:
 class TestDrafts:
     def test_lists_code_and_paragraphs_are_kept(self) -> None:
         passages = (*PASSAGES, hit("Install it with:\n\n```\npip install peft\n```\n\nPEFT loads adapters from the hub.", 3))
-        draft = "## Adapters\n\nTwo facts about LoRA:\n\n- LoRA freezes the pretrained weights [1].\n- LoRA trains two low-rank matrices [1].\n\n```\npip install peft\n```\n\nPEFT loads adapters from the hub [3]."  # noqa: E501
+        draft = "## Adapters\n\nTwo facts about LoRA:\n\n- LoRA freezes the pretrained weights [1].\n- LoRA freezes the pretrained weights and trains two low-rank matrices [1].\n\n```\npip install peft\n```\n\nPEFT loads adapters from the hub [3]."  # noqa: E501
         verified = verify(draft, passages, encode)
         expected = draft.replace("[3]", "[3]").replace("peft\n```\n", "peft\n```\n\n[2]\n")
         assert verified.answer == expected
