@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from roadmap_rag.citations import CONTRADICTED_MARK, UNSUPPORTED_MARK, Verified, verify
 from roadmap_rag.citations.alignment import LAID, lay, path, tokens
-from roadmap_rag.citations.compare import compare_words, names_missing, negation_clashes, numbers_missing, opposed, read
+from roadmap_rag.citations.compare import changes_missing, compare_words, names_missing, negation_clashes, numbers_missing, opposed, read
 from roadmap_rag.citations.evidence import MAX_QUOTE, VectorMemory, stretches
 from roadmap_rag.citations.labels import read_draft
 from roadmap_rag.domain import Hit
@@ -225,6 +225,19 @@ class TestVerdicts:
 
     def test_a_unit_behind_a_number_is_no_name(self) -> None:
         assert read("The 13B model, a 357M-parameter one, read 11T tokens.").names == frozenset()
+
+    @pytest.mark.parametrize(
+        ("claim", "context", "missing"),
+        [
+            ("LoRA reduces the parameters from 4.7M to 37.7M.", "Two budgets for LoRA: 4.7M and 37.7M.", ("reduc",)),
+            ("LoRA reduces the parameters to 4.7M.", "LoRA has fewer parameters: 4.7M.", ()),
+            ("It leads to faster inference.", "It saves forward passes.", ("faster",)),
+            ("It leads to faster inference.", "Inference speeds up.", ()),
+            ("It merges adapters.", "Adapters are merged.", ()),
+        ],
+    )
+    def test_a_change_has_to_be_stated(self, claim: str, context: str, missing: tuple[str, ...]) -> None:
+        assert changes_missing(claim, context) == missing
 
     def test_opposites_and_negations_count_where_they_stand_among_the_same_words(self) -> None:
         assert opposed(read("The backward pass is twice as fast.").stems, read("The backward pass is twice as slow.").stems) == ("fast",)

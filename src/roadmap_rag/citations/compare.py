@@ -89,6 +89,28 @@ parent:child upload:download push:pull ascending:descending compress:expand,deco
 independent:dependent depend:independent necessary:unnecessary useful:useless sufficient:insufficient enough:insufficient efficient:inefficient reliable:unreliable expected:unexpected likely:unlikely
 """.split()
 
+_CHANGES = (
+    (
+        "reduce decrease lower fewer smaller cut shrink halve",
+        "reduction less save savings drop minimize minimal cheaper lighter compress compression limit avoid mitigate alleviate down lowest least",
+    ),
+    (
+        "increase raise higher larger greater bigger grow boost double",
+        "more gain expand extend longer additional up triple highest most multiply",
+    ),
+    (
+        "improve better outperform exceed surpass beat superior enhance",
+        "improvement best boost gain higher faster increase benefit effective state-of-the-art win good outperformed",
+    ),
+    (
+        "worse worsen degrade hurt harm inferior underperform",
+        "degradation worst poorer drop lower loss lose decrease decline",
+    ),
+    ("faster quicker accelerate", "fast speed speedup speed-up fastest quick quickly latency throughput time rapid"),
+    ("slower", "slow slowdown slowest longer latency time"),
+)
+"""Words that say a change or compare, in groups, and other words that state the same."""
+
 
 @functools.cache
 def opposites() -> dict[str, frozenset[str]]:
@@ -292,6 +314,19 @@ def opposed(said: tuple[str, ...], seen: tuple[str, ...]) -> tuple[str, ...]:
         if any(seen[place] in others and around & _around(seen, place, 5) for place in range(len(seen)) if seen[place] in others):
             found.append(word)
     return tuple(dict.fromkeys(found))
+
+
+def changes_missing(claim: str, context: str) -> tuple[str, ...]:
+    """Words of the claim that say a change or compare ("reduces", "faster") while nothing in the context says the like."""
+    said, seen = read(claim).stems, frozenset(read(context).stems)
+    return tuple(word for word, group in _change_groups() if word in said and not group & seen)
+
+
+@functools.cache
+def _change_groups() -> tuple[tuple[str, frozenset[str]], ...]:
+    """Each such stem, with the stems that state the same."""
+    groups = [(tuple(map(stem, said.split())), frozenset(map(stem, f"{said} {others}".split()))) for said, others in _CHANGES]
+    return tuple((word, group) for words, group in groups for word in words)
 
 
 def _negated(tokens: tuple[str, ...]) -> dict[str, bool]:

@@ -1,7 +1,7 @@
 """Verdicts: the features of a claim, weighed by constants that were fitted to labelled claims (``eval/claims``).
 
 ``constants.json`` is written by ``roadmap_rag.evaluation.claims`` and names the claims that it was fitted to. Hard rules come first, because
-no amount of shared words makes up for a wrong number or another name.
+no amount of shared words makes up for a wrong number or an invented change.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def judge(features: Mapping[str, float], known: Constants) -> tuple[Verdict, flo
     if "entailed" in features:
         return _judge_read(features, chance), chance
     changed = bool(features["numbers_missing"] or features["negation"] or features["opposites"])
-    if chance >= known.threshold and not features["numbers_missing"]:
+    if chance >= known.threshold and not (features["numbers_missing"] or features["changes_missing"]):
         return "supported", chance
     if (changed or features["names_missing"]) and features["cosine"] >= known.same_subject and features["coverage"] >= 0.5:
         return "contradicted", chance

@@ -12,7 +12,7 @@ import numpy as np
 
 from roadmap_rag.citations import net
 from roadmap_rag.citations.alignment import Floats, lay, summarise, token_vectors, tokens
-from roadmap_rag.citations.compare import compare, compare_words
+from roadmap_rag.citations.compare import changes_missing, compare, compare_words
 from roadmap_rag.citations.compare import read as read_claim
 from roadmap_rag.citations.evidence import MAX_QUOTE, Encode, Entails, Read, Stretch, VectorMemory, read_words, stems, stretches
 from roadmap_rag.citations.judge import constants, judge, nearly
@@ -193,8 +193,10 @@ def _look_closely(claim: str, hit: Hit, stretch: Stretch, features: dict[str, fl
         features.update(compare_words(mine, theirs))
         if len(mine.words) and len(theirs.words):
             cosines = token_vectors(said, mine.words, mine.word_vectors) @ token_vectors(seen, theirs.words, theirs.word_vectors).T
-    laid = lay(claim, stretch.text, _surroundings(hit, stretch), f"{hit.title}\n{hit.section}\n{hit.text}", cosines)
+    around = _surroundings(hit, stretch)
+    laid = lay(claim, stretch.text, around, f"{hit.title}\n{hit.section}\n{hit.text}", cosines)
     features.update(summarise(laid))
+    features["changes_missing"] = float(bool(changes_missing(claim, f"{around}\n{stretch.text}")))
     features["verbatim"] = float(_plain(claim) in _sentences(hit.text))
     return laid
 
