@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from roadmap_rag.encoders import ServedEncoder
 from roadmap_rag.errors import EncoderError, RoadmapRagError
@@ -101,38 +101,30 @@ def _embedder(app: App) -> Iterator[Check]:
 
 def _reranker(app: App) -> Iterator[Check]:
     """This and the next are the only checks that load a model, because the user who sets one wants to know what it costs."""
-    if not app.config.reranker:
-        return
-    try:
-        reranker = app.reranker
-        assert reranker is not None
-        reranker.scores("ready?", [_TYPICAL])
-        started = time.perf_counter()
-        reranker.scores("ready?", [_TYPICAL] * RERANKED)
-        seconds = time.perf_counter() - started
-    except EncoderError as error:
-        yield Check("reranker", False, f"not measured: {error}", "set reranker to nothing, or to a folder that holds the model")
-        return
-    yield Check(
-        "reranker", True, f"{reranker.name} orders {RERANKED} passages of {len(_TYPICAL)} characters in {seconds:.1f} s", needed=False
-    )
+    if app.config.reranker:
+        does = f"orders {RERANKED} passages of {len(_TYPICAL)} characters"
+        yield _timed("reranker", does, RERANKED, lambda: app.reranker, lambda model, count: model.scores("ready?", [_TYPICAL] * count))
 
 
 def _claim_reader(app: App) -> Iterator[Check]:
-    if not app.config.claim_reader:
-        return
+    if app.config.claim_reader:
+        pair = (_TYPICAL[:360], _TYPICAL[:120])
+        does = f"reads an answer of {_ANSWER} sentences"
+        yield _timed("claim_reader", does, _ANSWER, lambda: app.claim_reader, lambda model, count: model([pair] * count))
+
+
+def _timed(setting: str, does: str, count: int, load: Callable[[], Any], read: Callable[[Any, int], object]) -> Check:
+    """How long a loaded model takes for ``count`` texts, after one to get it ready."""
+    name = setting.replace("_", " ")
     try:
-        reader = app.claim_reader
-        assert reader is not None
-        pairs = [(_TYPICAL[:360], _TYPICAL[:120])] * _ANSWER
-        reader(pairs[:1])
+        model = load()
+        read(model, 1)
         started = time.perf_counter()
-        reader(pairs)
+        read(model, count)
         seconds = time.perf_counter() - started
     except EncoderError as error:
-        yield Check("claim reader", False, f"not measured: {error}", "set claim_reader to nothing, or to a folder that holds the model")
-        return
-    yield Check("claim reader", True, f"{reader.name} reads an answer of {_ANSWER} sentences in {seconds:.1f} s", needed=False)
+        return Check(name, False, f"not measured: {error}", f"set {setting} to nothing, or to a folder that holds the model")
+    return Check(name, True, f"{model.name} {does} in {seconds:.1f} s", needed=False)
 
 
 def _index(app: App) -> Iterator[Check]:

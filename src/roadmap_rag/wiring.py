@@ -10,7 +10,7 @@ import threading
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import platformdirs
 from pydantic import Field, ValidationError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from roadmap_rag.query_engine import RoadmapQueryEngine, Writer
     from roadmap_rag.retrieve import Retriever
 
+Reads = TypeVar("Reads", CrossEncoderReranker, EntailmentModel)
 OLLAMA_PREFIX = "ollama:"
 """Before the name of an embedder that Ollama serves."""
 SETTINGS_FILE = "roadmap-rag.toml"
@@ -262,13 +263,14 @@ class App:
 
     @property
     def reranker(self) -> CrossEncoderReranker | None:
-        name = self.config.reranker
-        return CrossEncoderReranker(name, find_model(name, "reranker", "cross-encoder"), device=self.config.device) if name else None
+        return self._cross_encoder(CrossEncoderReranker, self.config.reranker)
 
     @functools.cached_property
     def claim_reader(self) -> EntailmentModel | None:
-        name = self.config.claim_reader
-        return EntailmentModel(name, find_model(name, "claim reader", "cross-encoder"), device=self.config.device) if name else None
+        return self._cross_encoder(EntailmentModel, self.config.claim_reader)
+
+    def _cross_encoder(self, kind: type[Reads], name: str) -> Reads | None:
+        return kind(name, find_model(name, kind.kind, "cross-encoder"), device=self.config.device) if name else None
 
     def engine(
         self, *, model: str | None = None, quotes_only: bool = False, strict: bool | None = None, passages: int | None = None
@@ -282,7 +284,7 @@ class App:
             roadmap=self.roadmap,
             writer=Writer if quotes_only else lambda: self.writer(model),
             missing=self.missing_links,
-            entails=self.claim_reader,
+            entails=None if quotes_only else self.claim_reader,
             passages=passages or self.config.passages,
             strict=self.config.strict if strict is None else strict,
         )

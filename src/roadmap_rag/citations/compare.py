@@ -100,7 +100,7 @@ _CHANGES = (
     ),
     (
         "improve better outperform exceed surpass beat superior enhance",
-        "improvement best boost gain higher faster increase benefit effective state-of-the-art win good outperformed",
+        "improvement best boost gain higher faster increase benefit effective state-of-the-art win good",
     ),
     (
         "worse worsen degrade hurt harm inferior underperform",

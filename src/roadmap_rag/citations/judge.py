@@ -43,9 +43,9 @@ def constants(*, words: bool) -> Constants:
     return Constants(values["weight"], values["bias"], values["threshold"], values["same_subject"])
 
 
-def nearly(verdict: Verdict, chance: float, features: Mapping[str, float]) -> bool:
-    """Whether a claim that is not supported most likely means what its place says, every number included."""
-    return verdict != "supported" and chance >= NEARLY and not features["numbers_missing"]
+def nearly(chance: float, features: Mapping[str, float]) -> bool:
+    """Whether a claim, supported or not, most likely means what its place says, every number included."""
+    return chance >= NEARLY and not features["numbers_missing"]
 
 
 def probability(features: Mapping[str, float], known: Constants) -> float:
@@ -56,7 +56,7 @@ def probability(features: Mapping[str, float], known: Constants) -> float:
 
 def _judge_read(features: Mapping[str, float], chance: float) -> Verdict:
     """When a model of language inference has read the claim, its word counts beside the probability, which need only be near then."""
-    if features["entailed"] > READ and chance >= NEARLY and not features["numbers_missing"]:
+    if features["entailed"] > READ and nearly(chance, features):
         return "supported"
     return "contradicted" if features["contradicted"] > READ else "unsupported"
 

@@ -25,6 +25,11 @@ class Evidence:
     end: int
     hit: Hit = field(compare=False)
 
+    @property
+    def quote(self) -> str:
+        """What stands there, word for word."""
+        return self.hit.text[self.start - self.hit.start : self.end - self.hit.start]
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -48,8 +53,11 @@ class Verified:
     removed: tuple[str, ...] = ()
     details: tuple[Mapping[str, Any], ...] = ()
     """One entry per part of the draft: what it was taken for, its verdict, the evidence and the features."""
-    restated: int = 0
-    """Sentences of the draft in whose place those of the source stand."""
+
+    @property
+    def restated(self) -> int:
+        """Sentences of the draft in whose place those of the source stand."""
+        return sum("restated" in detail for detail in self.details)
 
 
 def render(
@@ -103,8 +111,7 @@ def _join(found: Sequence[Evidence]) -> dict[Evidence, Evidence]:
 
 def _citation(number: int, place: Evidence) -> Citation:
     hit = place.hit
-    quote = hit.text[place.start - hit.start : place.end - hit.start]
-    return Citation(number, hit.url, hit.title, hit.section, quote, place.start, place.end, hit.fetched_at)
+    return Citation(number, hit.url, hit.title, hit.section, place.quote, place.start, place.end, hit.fetched_at)
 
 
 def _marked(text: str, mark: str) -> str:

@@ -76,7 +76,6 @@ def verify(
     frames: list[Part] = []
     skipped = ""
     said: set[str] = set()
-    restated = 0
     declines = any(part.kind == "decline" for part in parts.parts)
     for part in parts.parts:
         detail: dict[str, Any] = {"text": part.text, "kind": part.kind, "labels": list(part.labels)}
@@ -97,11 +96,10 @@ def verify(
             detail |= {"url": place.url, "start": place.start, "end": place.end}
         verdict, evidence = judgement.verdict, (place,) if place and judgement.verdict == "supported" else ()
         shown = [(part.text, evidence)]
-        near = place is not None and bool(judgement.features) and nearly(judgement.verdict, judgement.chance, judgement.features)
+        near = judgement.verdict != "supported" and nearly(judgement.chance, judgement.features)
         if place and near and restate and not declines and (quotes := restate(place)):
             detail["restated"], verdict = True, "supported"
             shown = [(text, (where,)) for text, where in quotes]
-            restated += 1
         if strict and verdict != "supported":
             skipped = part.layout
             continue
@@ -118,7 +116,7 @@ def verify(
         checked.extend(Checked(" ", text, verdict, places) for text, places in others)
         frames = []
     declined = declines and not any(each.verdict == "supported" for each in checked)
-    return replace(render(checked, declined=declined, removed=parts.removed, details=details), restated=restated)
+    return render(checked, declined=declined, removed=parts.removed, details=details)
 
 
 def judge_claims(

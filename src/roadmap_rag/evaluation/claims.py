@@ -177,7 +177,7 @@ def suite(measured: Sequence[Measured], half: Half = "test", written: Written = 
         (each, *judge(each.features, known)) for each in measured if each.claim.half == half and written in ("all", each.claim.written)
     ]
     rows = [(each.claim, verdict, chance) for each, verdict, chance in judged]
-    near = [(each.claim.label, float(nearly(verdict, chance, each.features))) for each, verdict, chance in judged]
+    near = [(each.claim.label, float(verdict != "supported" and nearly(chance, each.features))) for each, verdict, chance in judged]
 
     def share(name: str, of: Callable[[Claim, Verdict], bool], hit: Callable[[Claim, Verdict], bool]) -> Metric:
         return summarise(name, "share", [float(hit(claim, verdict)) for claim, verdict, _ in rows if of(claim, verdict)])
@@ -239,13 +239,13 @@ def main(arguments: Sequence[str]) -> None:
 
     claims = load_claims(project / "eval" / "claims")
     with app.index.open(app.index_settings) as generation:
-        measured, missing = measure(claims, generation, encode, encoder.encode_question, app.claim_reader)
         if "--fit" in arguments:
+            measured, _ = measure(claims, generation, encode, encoder.encode_question)
             fitted, net = fit(measured, Trainer(planted_lessons(generation, encode, encoder.encode_question)))
             store(net)
             CONSTANTS.write_text(json.dumps(fitted, indent=1) + "\n", "utf-8")
             constants.cache_clear()
-            measured, missing = measure(claims, generation, encode, encoder.encode_question, app.claim_reader)
+        measured, missing = measure(claims, generation, encode, encoder.encode_question, app.claim_reader)
     lines = [f"{len(measured)} claims, {len(missing)} without a passage in the index: {' '.join(missing)}"]
     for half, written in itertools.product(HALVES, WRITTEN):
         lines += [

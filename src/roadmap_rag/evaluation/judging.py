@@ -20,7 +20,6 @@ import yaml
 
 from roadmap_rag.citations import verify
 from roadmap_rag.citations.evidence import Encode, Read
-from roadmap_rag.citations.render import Evidence
 from roadmap_rag.domain import Hit, digest
 from roadmap_rag.errors import SettingsError
 from roadmap_rag.evaluation.metrics import DRAWS, SEED, Metric, summarise
@@ -86,14 +85,10 @@ class OwnChecks:
         self._read = read
 
     def score(self, case: Case, measures: Sequence[str]) -> dict[str, Score]:
-        verified = verify(case.answer, case.passages, self._encode, read=self._read, restate=_as_it_stands)
+        verified = verify(case.answer, case.passages, self._encode, read=self._read, restate=lambda place: [(place.quote, place)])
         verdicts = [sentence.supported for sentence in verified.sentences]
         share = Score(sum(verdicts) / len(verdicts)) if verdicts else Score(None, "no sentence says anything")
         return {name: share if name == "faithfulness" else Score(None, "not measured") for name in measures}
-
-
-def _as_it_stands(place: Evidence) -> list[tuple[str, Evidence]]:
-    return [(place.hit.text[place.start - place.hit.start : place.end - place.hit.start], place)]
 
 
 def ask_judge(named: NamedJudge, case: Case, cache: Cache, repeat: int = 0, only: str = "") -> dict[str, Score]:

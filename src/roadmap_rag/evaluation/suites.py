@@ -5,6 +5,7 @@ What a suite needs to be repeated stands in the record of its run.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -355,7 +356,7 @@ def build_judge(wanted: Wanted) -> NamedJudge:
     if wanted.judge == CHECKS:
         read = app.encoder.encode_question if isinstance(app.encoder, WordEncoder) else None
         checks = OwnChecks(lambda texts: app.encoder.encode(texts, query=True), read)
-        return NamedJudge(CHECKS, digest(CHECKS, code_digest()), checks, ("faithfulness",))
+        return NamedJudge(CHECKS, digest(CHECKS, code_digest(), inspect.getsource(OwnChecks)), checks, ("faithfulness",))
     from roadmap_rag.evaluation.ragas_judge import MEASURES, RagasJudge
 
     name = app.writer(wanted.judge or wanted.model).model

@@ -175,7 +175,10 @@ def off_subject(question: str, answer: Verified, hits: Sequence[Hit], corpus: Co
 
     It says so when no cited page has any name of the question, while the page of another passage has: that one is about it.
     """
-    held = _names_held(question, hits, corpus)
+    return _off_subject(question, answer, _names_held(question, hits, corpus))
+
+
+def _off_subject(question: str, answer: Verified, held: Mapping[str, Sequence[str]]) -> str:
     if not any(held.values()) or any(held.get(citation.url) for citation in answer.citations):
         return ""
     named = list(dict.fromkeys(name for names in held.values() for name in names))
@@ -185,9 +188,9 @@ def off_subject(question: str, answer: Verified, hits: Sequence[Hit], corpus: Co
 def unanswered(question: str, answer: Verified, hits: Sequence[Hit], corpus: Corpus) -> str:
     """As ``off_subject``; or, in a clause, the kind of thing that was asked for and that no proved sentence gives, be it of a page that has a
     name of the question, if one has."""
-    if said := off_subject(question, answer, hits, corpus):
-        return said
     held, known = _names_held(question, hits, corpus), read(question).numbers
+    if said := _off_subject(question, answer, held):
+        return said
     for sentence in answer.sentences:
         urls = {answer.citations[number - 1].url for number in sentence.citations}
         about = not any(held.values()) or any(held.get(url) for url in urls)

@@ -130,7 +130,7 @@ _ROLE = re.compile(
     re.IGNORECASE,
 )
 _DIGITS = re.compile(r"(?<![\w.-])\d[\d,]{0,15}(?:\.\d+)?")
-_LABEL = re.compile(r"\[\d{1,3}(?:\s*[,–-]\s*\d{1,3})*\]")
+REFERENCE = r"\[\d{1,3}(?:\s*[,–-]\s*\d{1,3})*\]"
 """A reference of the page to its literature, which is no number that it states."""
 _NUMERAL = re.compile(r"~?\d[\d.,]*[kmbx+]?")
 NUMBER_WORD = re.compile(
@@ -197,7 +197,7 @@ def answers(sentence: str, question: str, known: frozenset[float]) -> bool:
 
 def states_number(sentence: str, known: frozenset[float]) -> bool:
     """Whether the sentence has a number of its own: in digits that are no part of a name (not GPT-3, not V100), or in words."""
-    sentence = _LABEL.sub("", sentence)
+    sentence = re.sub(REFERENCE, "", sentence)
     return bool(NUMBER_WORD.search(sentence)) or any(float(digits.replace(",", "")) not in known for digits in _DIGITS.findall(sentence))
 
 

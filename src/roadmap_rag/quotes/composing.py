@@ -20,7 +20,7 @@ from roadmap_rag.citations.compare import read
 from roadmap_rag.citations.evidence import Encode, VectorMemory, stems
 from roadmap_rag.citations.render import Checked, Evidence, Verified, render
 from roadmap_rag.domain import Hit
-from roadmap_rag.quotes.asked import states, wanted
+from roadmap_rag.quotes.asked import REFERENCE, states, wanted
 from roadmap_rag.quotes.sentences import Candidate, candidates
 from roadmap_rag.text import terms
 
@@ -168,6 +168,6 @@ def _place(candidate: Candidate) -> Evidence:
 def _plain(candidate: Candidate) -> str:
     """The sentence on one line; the page's own references in brackets go, since they would read as ours, and so do its links."""
     lead, fence, block = candidate.text.partition("\n```") if candidate.code else (candidate.text, "", "")
-    lead = re.sub(r"\s*\[\d{1,3}(?:\s*[,–-]\s*\d{1,3})*\]", "", lead)
+    lead = re.sub(rf"\s*{REFERENCE}", "", lead)
     lead = re.sub(r"\[([^\]\n]+)\]\([^)\s]*\)", r"\1", lead)
     return re.sub(r"\s+", " ", lead).strip() + (f"\n{fence}{block}" if fence else "")
